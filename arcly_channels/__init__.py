@@ -1,0 +1,37 @@
+"""A Django Channels layer and consumer mixin for real-time servers that stay up."""
+
+from arcly_channels._version import __version__
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.exceptions import ArclyError, EnvelopeError, InvalidRoom, LoopStalled, Refused
+from arcly_channels.gateway.client import ClientHandle
+from arcly_channels.gateway.consumer import GatewayConsumer
+from arcly_channels.gateway.publish import (
+    abroadcast,
+    abroadcast_to_room,
+    asend_to,
+    broadcast,
+    broadcast_to_room,
+    send_to,
+)
+from arcly_channels.gateway.subscriptions import subscribe
+from arcly_channels.rooms import group_name
+
+__all__ = [
+    "ArclyError",
+    "ClientHandle",
+    "CloseCode",
+    "EnvelopeError",
+    "GatewayConsumer",
+    "InvalidRoom",
+    "LoopStalled",
+    "Refused",
+    "__version__",
+    "abroadcast",
+    "abroadcast_to_room",
+    "asend_to",
+    "broadcast",
+    "broadcast_to_room",
+    "group_name",
+    "send_to",
+    "subscribe",
+]

@@ -1,0 +1,58 @@
+"""Every error this package raises of its own, as one tree under `ArclyError`."""
+
+from __future__ import annotations
+
+
+class ArclyError(Exception):
+    """The root: `except ArclyError` catches whatever this package raises of its own."""
+
+
+class EnvelopeError(ArclyError, ValueError):
+    """A payload cannot be written as JSON. Nothing was sent to anybody.
+
+    `path` names the offending value from the payload's root, as in `data.items[3].price`.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path} cannot be sent: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class MalformedFrame(ArclyError, ValueError):
+    """An inbound frame is not an envelope. `ref` is the frame's own, when it could be read."""
+
+    def __init__(self, problem: str, ref: object = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.ref = ref
+
+
+class InvalidRoom(ArclyError, ValueError):
+    """A room name that is not a string of 1 to 200 characters."""
+
+
+class Refused(ArclyError):
+    """Raised in `GatewayConsumer.authorize` to turn a client away before its socket is accepted.
+
+    `code` is a close code of `close_codes`; `reason` is a short word for the client and the log.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"refused with {code}{': ' + reason if reason else ''}")
+        self.code = code
+        self.reason = reason
+
+
+class LoopStalled(ArclyError, TimeoutError):
+    """A thread's frames were not taken: the event loop that holds the sockets is blocked.
+
+    Nothing of the call that raised this was sent to the clients of that loop.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the event loop of the sockets took no frames for {seconds:g} s; "
+            "something blocks it, or the thread it is waiting for is this one"
+        )
+        self.seconds = seconds

@@ -1,0 +1,1 @@
+"""Consumers built on the registry, and the functions that reach their clients from elsewhere."""

@@ -1,0 +1,99 @@
+"""The handle to one client: what a gateway's handler may keep and hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from arcly_channels.layers.event import encode_event
+from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.outbox import Outbox
+from arcly_channels.rooms import Tenant, group_name, lobby_name
+
+
+class ClientHandle:
+    """One connected client, for use in any task, thread or event loop, for as long as you like.
+
+    Its methods do nothing once the socket is gone and `on_disconnect` has returned. What they send
+    is in the outboxes when they return; they wait only while a burst is ahead of clients that read
+    (never for one that does not), so a loop of broadcasts is slowed to what those can take. All
+    raise `EnvelopeError` for data that is no JSON and `InvalidRoom` for a bad room, and then have
+    sent nothing. The seed's `WsClient`.
+    """
+
+    __slots__ = ("_is_gone", "_layer", "_outbox", "claims", "id", "tenant")
+
+    def __init__(
+        self,
+        layer: LocalChannelLayer,
+        outbox: Outbox,
+        id: int,
+        *,
+        claims: Mapping[str, Any] | None,
+        tenant: Tenant | None,
+    ) -> None:
+        self._layer = layer
+        self._outbox = outbox
+        self._is_gone = False
+        self.id = id
+        self.claims = claims
+        self.tenant = tenant
+
+    @property
+    def pending_frames(self) -> int:
+        """How many frames wait for the client in this process."""
+        return self._outbox.pending_frames
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of payload wait for the client in this process."""
+        return self._outbox.pending_bytes
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the socket is gone, so that nothing happens here any more."""
+        return self._is_gone
+
+    def set_gone(self) -> None:
+        """Do nothing from now on. For the gateway's own use."""
+        self._is_gone = True
+
+    async def emit(self, event: str, data: Any = None) -> None:
+        """Send an event to this client only."""
+        if not self._is_gone:
+            await self._layer.send_frame(self.id, encode_event(event, data))
+
+    async def broadcast(
+        self, event: str, data: Any = None, *, exclude_self: bool = False, all_tenants: bool = False
+    ) -> None:
+        """Send an event to every client of this client's tenant, itself included.
+
+        Without tenancy that is everyone. `all_tenants` crosses tenants.
+        """
+        if not self._is_gone:
+            group = None if all_tenants else lobby_name(self.tenant)
+            await self._publish(group, event, data, exclude_self)
+
+    async def broadcast_to_room(
+        self, room: str, event: str, data: Any = None, *, exclude_self: bool = False
+    ) -> None:
+        """Send an event to every client in `room` of this client's tenant, itself included."""
+        if not self._is_gone:
+            await self._publish(group_name(room, self.tenant), event, data, exclude_self)
+
+    async def join_room(self, room: str) -> None:
+        """Put this client into `room`: it gets what is broadcast there from now on."""
+        if not self._is_gone:
+            await self._layer.join(self.id, group_name(room, self.tenant))
+
+    async def leave_room(self, room: str) -> None:
+        """Take this client out of `room`."""
+        if not self._is_gone:
+            await self._layer.leave(self.id, group_name(room, self.tenant))
+
+    async def _publish(self, group: str | None, event: str, data: Any, exclude_self: bool) -> None:
+        exclude = self.id if exclude_self else None
+        await self._layer.publish(group, encode_event(event, data), exclude=exclude)
+
+    def __repr__(self) -> str:
+        return f"<ClientHandle {self.id}{' (gone)' if self._is_gone else ''}>"

@@ -1,0 +1,304 @@
+"""`GatewayConsumer`: a Channels consumer whose clients talk in events and meet in rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+
+from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.conf import get_settings
+from arcly_channels.envelope import Event, Frame, decode
+from arcly_channels.exceptions import InvalidRoom, MalformedFrame, Refused
+from arcly_channels.gateway.client import ClientHandle
+from arcly_channels.gateway.inbox import Inbox
+from arcly_channels.gateway.publish import get_gateway_layer
+from arcly_channels.gateway.subscriptions import collect
+from arcly_channels.layers.event import encode_event
+from arcly_channels.layers.message import Message
+from arcly_channels.outbox import Outbox
+from arcly_channels.rooms import Tenant, lobby_name
+from arcly_channels.transports.asgi import AsgiTransport, Send
+
+logger = logging.getLogger(__name__)
+
+
+class GatewayConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no type hints.
+    """One connected client, and what happens to it.
+
+    Use it alone, or before any of Channels' async websocket consumers. Events from the client go to
+    the methods marked with `@subscribe`, one at a time. Everything sent to it, by these methods or
+    by those of Channels, passes its bounded outbox in the order of the calls.
+
+    `claims` and `tenant` are what the middleware put into the scope, or None.
+    """
+
+    _methods: ClassVar[dict[str, str]] = {}
+
+    _client: ClientHandle | None = None
+    _outbox: Outbox | None = None
+    _peer_code: int | None = None
+    _ending: BaseException | None = None
+    _is_receiving = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._methods = collect(cls)
+
+    @classmethod
+    def as_asgi(cls, **initkwargs: Any) -> Callable[..., Awaitable[None]]:
+        get_settings()  # Bad settings are to fail when the routes are made, not at a message.
+        app: Callable[..., Awaitable[None]] = super().as_asgi(**initkwargs)
+        return app
+
+    # What a gateway overrides
+
+    async def authorize(self) -> None:
+        """Decide about a client before its socket is accepted; raise `Refused` to say no."""
+
+    async def on_connect(self) -> None:
+        """Greet a client: its socket is accepted, and it is registered. Runs exactly once."""
+
+    async def on_disconnect(self, code: int) -> None:
+        """Say goodbye, just before the client is unregistered.
+
+        Runs exactly once per accepted socket, however it ended; `code` is the close code that this
+        side chose (as 4008 for a slow consumer) or else the peer's, 1011 after an error, and 1012
+        when the server shuts down.
+        """
+
+    # What a gateway calls
+
+    @property
+    def client(self) -> ClientHandle:
+        """The handle to this client, safe to keep; there is none before the socket is accepted."""
+        if self._client is None:
+            raise RuntimeError("there is no client before its socket is accepted; see on_connect")
+        return self._client
+
+    @property
+    def id(self) -> int:
+        """The id of this connection, which no other of this process has."""
+        return self.client.id
+
+    @property
+    def claims(self) -> Mapping[str, Any] | None:
+        """What is known about who is behind the connection."""
+        claims: Mapping[str, Any] | None = self.scope.get("claims")
+        return claims
+
+    @property
+    def tenant(self) -> Tenant | None:
+        """The tenant this client belongs to."""
+        tenant: Tenant | None = self.scope.get("tenant")
+        return tenant
+
+    async def emit(self, event: str, data: Any = None) -> None:
+        """Send an event to this client; see `ClientHandle`."""
+        await self.client.emit(event, data)
+
+    async def broadcast(
+        self, event: str, data: Any = None, *, exclude_self: bool = False, all_tenants: bool = False
+    ) -> None:
+        """Send an event to every client of this tenant; see `ClientHandle`."""
+        await self.client.broadcast(
+            event, data, exclude_self=exclude_self, all_tenants=all_tenants
+        )
+
+    async def broadcast_to_room(
+        self, room: str, event: str, data: Any = None, *, exclude_self: bool = False
+    ) -> None:
+        """Send an event to every client in `room`; see `ClientHandle`."""
+        await self.client.broadcast_to_room(room, event, data, exclude_self=exclude_self)
+
+    async def join_room(self, room: str) -> None:
+        """Put this client into `room`."""
+        await self.client.join_room(room)
+
+    async def leave_room(self, room: str) -> None:
+        """Take this client out of `room`."""
+        await self.client.leave_room(room)
+
+    # The life of a connection
+
+    async def __call__(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[Message]], send: Send
+    ) -> None:
+        """Serve one client: the ASGI application that Channels and the server see."""
+        self.scope = scope
+        self.channel_layer = get_gateway_layer(self.channel_layer_alias)
+        self.channel_name = await self.channel_layer.new_channel()
+        self._server_send = send
+        self._turn = asyncio.Lock()
+        self._task = asyncio.current_task()
+        inbox = Inbox(self.channel_layer, self.channel_name, self._dispatch_in_turn, self._stop)
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            while self._ending is None:
+                await self._dispatch_in_turn(await self._receive(receive))
+            raise self._ending
+        except StopConsumer:
+            code = CloseCode.NORMAL
+        except asyncio.CancelledError:
+            code = CloseCode.SERVICE_RESTART
+            raise
+        finally:
+            await inbox.close()
+            await self._finish(code)
+
+    async def base_send(self, message: Message) -> None:
+        """Take what Channels' methods send to the server, and keep it in order with the events."""
+        outbox, kind = self._outbox, message["type"]
+        if kind == "websocket.accept":
+            await self._server_send(message)
+            await self._open()
+        elif outbox is None:
+            await self._server_send(message)
+        elif kind == "websocket.send":
+            await self.channel_layer.send_frame(self.id, _frame(message))
+        elif kind == "websocket.close":
+            code = message.get("code", CloseCode.NORMAL)
+            outbox.lane.run(outbox.close, code, message.get("reason", ""))
+        else:
+            await self._server_send(message)
+
+    async def websocket_connect(self, message: Message) -> None:
+        """Let a client in, or turn it away before its socket exists (HTTP status 403)."""
+        try:
+            self._check_capacity()
+            await self.authorize()
+        except Refused as refusal:
+            logger.info("A client of %s was %s", type(self).__qualname__, refusal)
+            await self.close(refusal.code, refusal.reason)
+            raise StopConsumer from None
+        await super().websocket_connect(message)
+
+    async def websocket_receive(self, message: Message) -> None:
+        """Take a frame as a sign of life, and pass it on."""
+        if self._client is not None:
+            self.channel_layer.registry.touch(self._client.id)
+        await super().websocket_receive(message)
+
+    async def websocket_disconnect(self, message: Message) -> None:
+        """End, with the code that this side closed with or else the peer's."""
+        self._peer_code = message.get("code", CloseCode.NO_STATUS)
+        await super().websocket_disconnect({**message, "code": self._close_code(CloseCode.NO_STATUS)})
+
+    async def gateway_event(self, message: Message) -> None:
+        """Send the client an event that came for it before it was registered."""
+        await self.emit(message["event"], message.get("data"))
+
+    async def gateway_evicted(self, message: Message) -> None:
+        """Close: more Channels messages came than this consumer handled."""
+        await self.close(CloseCode.SLOW_CONSUMER)
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        """Hand an event to its method; answer with an `error` event where that is not possible."""
+        try:
+            event = _event(text_data)
+        except MalformedFrame as error:
+            await self._reply_error("malformed", error.problem, error.ref)
+            return
+        method = self._methods.get(event.event)
+        if method is None:
+            await self._reply_error("unknown_event", f"no event {event.event:.50}", event.ref)
+            return
+        try:
+            await getattr(self, method)(event.data)
+        except (StopConsumer, AcceptConnection, DenyConnection):
+            raise
+        except InvalidRoom as error:
+            await self._reply_error("invalid_room", str(error), event.ref)
+        except Exception:
+            logger.exception("%s.%s failed", type(self).__qualname__, method)
+            self.channel_layer.count("handler_errors")
+            await self._reply_error("internal", "the server could not handle this", event.ref)
+
+    # Inside
+
+    async def _open(self) -> None:
+        """Register the accepted socket."""
+        settings = get_settings()
+        transport = AsgiTransport(
+            self._server_send,
+            grace=settings.EVICTION_GRACE,
+            abandon=lambda: self._stop(StopConsumer()),
+        )
+        self._outbox = outbox = Outbox(
+            self.channel_layer.pump(),
+            transport,
+            max_frames=settings.OUTBOUND_BUFFER,
+            max_bytes=settings.OUTBOUND_BUFFER_BYTES,
+        )
+        layer, claims, tenant = self.channel_layer, self.claims, self.tenant
+        id = layer.connect(self.channel_name, outbox, claims)
+        self._client = ClientHandle(layer, outbox, id, claims=claims, tenant=tenant)
+        await layer.join(id, lobby_name(tenant))
+        await self.on_connect()
+
+    async def _finish(self, code: int) -> None:
+        """Say goodbye and leave nothing behind."""
+        try:
+            if self._client is not None:
+                await self.on_disconnect(self._close_code(code))
+        finally:
+            if self._client is not None and self._outbox is not None:
+                self._client.set_gone()
+                self._outbox.lane.run(self._outbox.cut)
+            self.channel_layer.disconnect(self.channel_name)
+
+    def _close_code(self, otherwise: int) -> int:
+        """Return the code that this side closed with, or else the peer's, or else `otherwise`."""
+        ours = None if self._outbox is None else self._outbox.close_code
+        return ours or self._peer_code or otherwise
+
+    def _stop(self, ending: BaseException) -> None:
+        """End this consumer with `ending`, after the message that it is handling, if any."""
+        if self._ending is None:
+            self._ending = ending
+            if self._is_receiving and self._task is not None:
+                self._task.cancel()
+
+    async def _receive(self, receive: Callable[[], Awaitable[Message]]) -> Message:
+        self._is_receiving = True
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            if self._ending is None:
+                raise  # By the server, not by `_stop`.
+            raise self._ending from None
+        finally:
+            self._is_receiving = False
+
+    async def _dispatch_in_turn(self, message: Message) -> None:
+        """Handle one message at a time, from the client and from other consumers alike."""
+        async with self._turn:
+            await self.dispatch(message)
+
+    def _check_capacity(self) -> None:
+        limit = get_settings().MAX_CONNECTIONS
+        if limit and self.channel_layer.registry.connection_count() >= limit:
+            raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
+
+    async def _reply_error(self, code: str, message: str, ref: Any) -> None:
+        frame = encode_event("error", {"code": code, "message": message}, ref=ref)
+        await self.channel_layer.send_frame(self.id, frame)
+
+
+def _event(text: str | None) -> Event:
+    if text is None:
+        raise MalformedFrame("a frame is JSON text, not binary")
+    return decode(text)
+
+
+def _frame(message: Message) -> Frame:
+    text = message.get("text")
+    if text is not None:
+        return Frame.from_text(text)
+    return Frame(bytes(message["bytes"]), is_text=False)

@@ -1,0 +1,67 @@
+"""The Channels messages that are sent to a gateway's own channel.
+
+Channels keeps a task waiting for them in every consumer. Most gateways never get one, so here a
+bare future waits, and a task lives only while there are messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.message import Message
+
+
+class Inbox:
+    """Hands the messages on one channel to `dispatch`, in order, and a failure of it to `fail`."""
+
+    def __init__(
+        self,
+        layer: LocalChannelLayer,
+        channel: str,
+        dispatch: Callable[[Message], Awaitable[None]],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._layer = layer
+        self._channel = channel
+        self._dispatch = dispatch
+        self._fail = fail
+        self._waiter: asyncio.Future[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._wait()
+
+    async def close(self) -> None:
+        """Read no more; cancel what is under way and wait for it to end."""
+        if self._waiter is not None:
+            self._waiter.remove_done_callback(self._on_message)
+            self._layer.stop_waiting(self._channel, self._waiter)
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+
+    def _wait(self) -> None:
+        self._waiter = self._layer.wait(self._channel)
+        if self._waiter is None:
+            self._start()
+        else:
+            self._waiter.add_done_callback(self._on_message)
+
+    def _on_message(self, _: asyncio.Future[None]) -> None:
+        self._waiter = None
+        self._start()
+
+    def _start(self) -> None:
+        self._reader = asyncio.get_running_loop().create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while (message := self._layer.take(self._channel)) is not None:
+                await self._dispatch(message)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # It is the consumer's, which raises it.
+            self._fail(error)
+        else:
+            self._reader = None
+            self._wait()

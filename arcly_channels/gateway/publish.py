@@ -1,0 +1,77 @@
+"""Events to clients from anywhere in Django: views, signals, threads, Celery, the shell.
+
+The plain functions never wait in a running event loop; in a plain thread they wait while a burst is
+ahead of clients that read. The `a…` twins are for async code and wait there instead. All raise
+`EnvelopeError`, `InvalidRoom`, or `ImproperlyConfigured` when the default layer is not ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import get_channel_layer
+from django.core.exceptions import ImproperlyConfigured
+
+from arcly_channels.layers.event import EVENT, encode_event
+from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.rooms import Tenant, group_name, lobby_name
+
+
+def broadcast(
+    event: str, data: Any = None, *, tenant: Tenant | None = None, all_tenants: bool = False
+) -> None:
+    """Send an event to every client of `tenant`: without tenancy, to everyone.
+
+    `tenant=None` reaches the clients that have none; `all_tenants` reaches them all.
+    """
+    group = None if all_tenants else lobby_name(tenant)
+    get_gateway_layer().publish_now(group, encode_event(event, data))
+
+
+async def abroadcast(
+    event: str, data: Any = None, *, tenant: Tenant | None = None, all_tenants: bool = False
+) -> None:
+    """Do what `broadcast` does, in async code."""
+    group = None if all_tenants else lobby_name(tenant)
+    await get_gateway_layer().publish(group, encode_event(event, data))
+
+
+def broadcast_to_room(
+    room: str, event: str, data: Any = None, *, tenant: Tenant | None = None
+) -> None:
+    """Send an event to every client in `room` of `tenant`."""
+    get_gateway_layer().publish_now(group_name(room, tenant), encode_event(event, data))
+
+
+async def abroadcast_to_room(
+    room: str, event: str, data: Any = None, *, tenant: Tenant | None = None
+) -> None:
+    """Do what `broadcast_to_room` does, in async code."""
+    await get_gateway_layer().publish(group_name(room, tenant), encode_event(event, data))
+
+
+def send_to(channel_name: str, event: str, data: Any = None) -> None:
+    """Send an event to the client whose consumer has this `channel_name`."""
+    get_gateway_layer().send_now(channel_name, _message(event, data))
+
+
+async def asend_to(channel_name: str, event: str, data: Any = None) -> None:
+    """Do what `send_to` does, in async code."""
+    await get_gateway_layer().send(channel_name, _message(event, data))
+
+
+def get_gateway_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> LocalChannelLayer:
+    """Return the channel layer with this alias; raise `ImproperlyConfigured` if it is not ours."""
+    layer = get_channel_layer(alias)
+    if not isinstance(layer, LocalChannelLayer):
+        found = "no channel layer" if layer is None else f"a {type(layer).__qualname__}"
+        raise ImproperlyConfigured(
+            f'gateways need a layer of arcly_channels, and CHANNEL_LAYERS has {found} as "{alias}": '
+            'set its BACKEND to "arcly_channels.layers.LocalChannelLayer"'
+        )
+    return layer
+
+
+def _message(event: str, data: Any) -> dict[str, Any]:
+    return {"type": EVENT, "event": event, "data": data}

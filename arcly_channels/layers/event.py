@@ -1,0 +1,30 @@
+"""Events as Channels messages: `{"type": "gateway.event", "event": …, "data": …}`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from arcly_channels import envelope
+from arcly_channels.envelope import Frame
+from arcly_channels.layers.message import Message
+
+EVENT = "gateway.event"
+
+_default = DjangoJSONEncoder().default
+
+
+def encode_event(event: str, data: Any, *, ref: Any = None) -> Frame:
+    """Encode an envelope, with Django's usual values written as `DjangoJSONEncoder` does.
+
+    Model instances and querysets are refused: raises `EnvelopeError` naming the value.
+    """
+    return envelope.encode(event, data, default=_default, ref=ref)
+
+
+def frame_of(message: Message) -> Frame | None:
+    """Return the frame that a message stands for, or None when it is any other message."""
+    if message.get("type") != EVENT:
+        return None
+    return encode_event(message.get("event", ""), message.get("data"))

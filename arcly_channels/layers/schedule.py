@@ -1,0 +1,111 @@
+"""What is due after a constant delay, found without looking at what is not, and when to look."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+MIN_INTERVAL, MAX_INTERVAL = 1.0, 30.0
+"""Seconds between two sweeps by the timer."""
+
+
+class Schedule(Generic[K]):
+    """Keys in the order of their deadlines, which is the order in which they were set.
+
+    `delay` is in seconds, and so are the times given to the methods, by a clock that never goes
+    back. May be used from any thread.
+    """
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self._deadlines: OrderedDict[K, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def set(self, key: K, now: float) -> float:
+        """Make `key` due at `now` plus the delay, whenever it was due before; return that time."""
+        deadline = now + self.delay
+        with self._lock:
+            self._deadlines[key] = deadline
+            self._deadlines.move_to_end(key)
+        return deadline
+
+    def discard(self, key: K) -> None:
+        """Forget `key`."""
+        with self._lock:
+            self._deadlines.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget every key."""
+        with self._lock:
+            self._deadlines.clear()
+
+    def next_deadline(self) -> float:
+        """Return when the first key is due; infinity when there is no key."""
+        with self._lock:
+            return next(iter(self._deadlines.values()), math.inf)
+
+    def pop_due(self, now: float) -> list[K]:
+        """Remove and return the keys that are due."""
+        due: list[K] = []
+        with self._lock:
+            while self._deadlines:
+                key, deadline = next(iter(self._deadlines.items()))
+                if deadline > now:
+                    break
+                del self._deadlines[key]
+                due.append(key)
+        return due
+
+
+class Sweeper:
+    """Calls `sweep(now)` once something is due, from `run_due` or a timer of the running loop.
+
+    `sweep` returns when the next thing will be due. The timer is for what nobody touches again.
+    """
+
+    def __init__(self, sweep: Callable[[float], float]) -> None:
+        self._sweep = sweep
+        self._next = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_loop: asyncio.AbstractEventLoop | None = None
+
+    def expect(self, deadline: float) -> None:
+        """Note that something is due at `deadline`."""
+        self._next = min(self._next, deadline)
+        if self._timer_loop is None or self._timer_loop.is_closed():
+            self._start_timer()
+
+    def run_due(self) -> None:
+        """Sweep if something is due. Cheap when nothing is."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = math.inf
+            self._next = min(self._next, self._sweep(now))
+
+    def stop(self) -> None:
+        """Stop the timer, which the next deadline starts again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._timer_loop = None
+
+    def _start_timer(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # A later call from a loop will start it.
+        wait = min(max(self._next - time.monotonic(), MIN_INTERVAL), MAX_INTERVAL)
+        self._timer_loop = loop
+        self._timer = loop.call_later(wait, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = self._timer_loop = None
+        self.run_due()
+        if self._next < math.inf:
+            self._start_timer()

@@ -1,0 +1,27 @@
+"""What is in a layer, as live mappings for tests and debugging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+V = TypeVar("V")
+
+
+class LiveView(Mapping[str, V]):
+    """A read-only mapping that is computed anew at every look."""
+
+    def __init__(self, read: Callable[[], dict[str, V]]) -> None:
+        self._read = read
+
+    def __getitem__(self, key: str) -> V:
+        return self._read()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._read()!r})"

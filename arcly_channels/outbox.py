@@ -1,0 +1,218 @@
+"""The bounded FIFO of one connection, and the lane in which it is filled and emptied.
+
+Every outbox belongs to one lane, and only calls that run in the lane touch it. So the inner loop of
+a broadcast needs no lock, under threads and on free-threaded Python alike.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from arcly_channels.envelope import Frame
+
+MAX_FRAMES = 256
+"""The seed's `ws_outbound_buffer`."""
+
+MAX_BYTES = 1024 * 1024
+
+CUT = 1006
+"""The close code of a socket that is gone without one (RFC 6455, section 7.1.5)."""
+
+_SHUT = 1 << 62
+"""Taken from a closed outbox's room, so that nothing fits and `offer` needs no extra check."""
+
+
+class Transport(Protocol):
+    """What empties an outbox; `transports.base` holds the whole contract."""
+
+    def flush(self, outbox: Outbox) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Lane:
+    """Runs the calls that touch a set of outboxes, one at a time.
+
+    This one runs them in the calling thread behind a lock. It serves outboxes without an event
+    loop; those of an event loop have a `Pump`.
+    """
+
+    is_dead = False
+    """Whether nothing will ever run here again, so that its connections are gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.ready: list[Outbox] = []
+        """The outboxes that a flush has to look at: newly filled or newly closed."""
+        self.enqueued = 0
+        """How many frames were put into this lane's outboxes."""
+
+    def run(self, function: Callable[..., object], *args: object) -> None:
+        """Call `function` in the lane, now or soon; the calls of one thread keep their order."""
+        with self._lock:
+            function(*args)
+            ready, self.ready = self.ready, []
+            for outbox in ready:
+                outbox.flush()
+
+    async def settle(self) -> None:
+        """Wait, from any event loop, until senders who can wait may send more."""
+
+    def press(self, outbox: Outbox) -> None:
+        """Note that `outbox` is above its high-water mark."""
+
+    def relieve(self, outbox: Outbox) -> None:
+        """Note that a pressed outbox is below its low-water mark again, or closed."""
+
+
+class Outbox:
+    """The frames that wait for one connection: at most `max_frames` and `max_bytes` of them.
+
+    A single frame larger than `max_bytes` is taken when nothing waits before it. Above half of
+    either bound the outbox is pressed, and relieved again at a quarter. Apart from
+    `pending_frames`, `pending_bytes` and `close_code`, which any thread may read, everything here
+    is to be used inside `lane`.
+    """
+
+    __slots__ = (
+        "close_code",
+        "close_reason",
+        "connection_id",
+        "frames",
+        "high_frames",
+        "is_pressed",
+        "lane",
+        "max_bytes",
+        "max_frames",
+        "patience",
+        "room",
+        "taken",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        lane: Lane | None = None,
+        transport: Transport | None = None,
+        *,
+        max_frames: int = MAX_FRAMES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        if max_frames < 1 or max_bytes < 1:
+            raise ValueError(f"an outbox holds at least 1, not {max_frames=} and {max_bytes=}")
+        self.lane = lane or Lane()
+        self.transport = transport
+        self.max_frames = max_frames
+        self.max_bytes = max_bytes
+        self.high_frames = (max_frames + 1) // 2
+        self.frames: deque[Frame] = deque()
+        self.room = max_bytes // 2
+        """How many bytes may still be added below the high-water mark; negative above it."""
+        self.is_pressed = False
+        self.patience: object = None
+        """The lane's own note on how long it makes senders wait for this outbox."""
+        self.taken = 0
+        """How many frames were taken so far: the sign that the peer is reading."""
+        self.connection_id = 0
+        self.close_code: int | None = None
+        """Set once the outbox takes no more frames: the code to close with after the backlog."""
+        self.close_reason = ""
+
+    @property
+    def pending_frames(self) -> int:
+        """How many frames wait."""
+        return len(self.frames)
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of payload wait."""
+        return (self.max_bytes // 2 - self.room) % _SHUT
+
+    def put(self, frame: Frame) -> bool:
+        """Append `frame`; return False, and leave the outbox as it is, when there is no room."""
+        if self.close_code is not None:
+            return False
+        if not self.frames:
+            self.lane.ready.append(self)
+        elif (
+            len(self.frames) >= self.max_frames
+            or self.pending_bytes + frame.size > self.max_bytes
+        ):
+            return False
+        self.room -= frame.size
+        self.frames.append(frame)
+        self.is_pressed = self.room < 0 or len(self.frames) > self.high_frames
+        return True
+
+    def take(self) -> Frame | None:
+        """Remove and return the oldest frame, or return None when nothing waits."""
+        if not self.frames:
+            return None
+        frame = self.frames.popleft()
+        self.room += frame.size
+        self.taken += 1
+        if self.is_pressed and self._is_below_low_water():
+            self.is_pressed = False
+            self.lane.relieve(self)
+        return frame
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Take no more frames; have the transport close with `code` once the backlog is out.
+
+        Only the first close counts. A `reason` is for the peer, and short (RFC 6455: 123 bytes).
+        """
+        if self.close_code is None:
+            self.close_code = code
+            self.close_reason = reason
+            self.room -= _SHUT
+            self.is_pressed = False
+            self.lane.relieve(self)
+            self.lane.ready.append(self)
+
+    def discard(self) -> None:
+        """Drop the backlog."""
+        while self.take() is not None:
+            pass
+
+    def cut(self) -> None:
+        """Drop everything, the transport too: the socket is gone."""
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.stop()
+        self.close(CUT)
+        self.discard()
+
+    def flush(self) -> None:
+        """Hand what waits to the transport, which takes what the peer can take now."""
+        if self.transport is not None:
+            self.transport.flush(self)
+
+    def _is_below_low_water(self) -> bool:
+        return self.pending_bytes <= self.max_bytes // 4 and 4 * len(self.frames) <= self.max_frames
+
+
+def offer(frame: Frame, outboxes: Iterable[Outbox], ready: list[Outbox]) -> list[Outbox]:
+    """Append `frame` to each of `outboxes`; return those it would bring above high water.
+
+    They did not get it: `Outbox.put` decides about them. The one loop that runs per recipient of a
+    broadcast, and so without a call, a lock or a counter in it: `benchmarks/offer.py`.
+    """
+    others = []
+    size = frame.size
+    for outbox in outboxes:
+        room = outbox.room - size
+        frames = outbox.frames
+        if room < 0:
+            others.append(outbox)
+            continue
+        if not frames:
+            ready.append(outbox)
+        elif len(frames) >= outbox.high_frames:
+            others.append(outbox)
+            continue
+        outbox.room = room
+        frames.append(frame)
+    return others

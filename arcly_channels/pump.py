@@ -1,0 +1,197 @@
+"""The lane of an event loop: outboxes fill during a turn of the loop and are emptied after it.
+
+Calls from other threads and loops are posted to it. Senders that can wait do so in `settle`, or in
+`run` when they are plain threads: so a burst is slowed to what readers take instead of evicting
+them. A client that takes nothing is hardly waited for; see `patience`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from arcly_channels.exceptions import LoopStalled
+from arcly_channels.outbox import Lane, Outbox
+from arcly_channels.patience import Patience
+
+SLICE = 0.005
+"""Seconds that one flush may hold the loop before other work gets a turn."""
+
+BURST_CALLS = 32
+BURST_FRAMES = 10_000
+"""After so many calls, or frames in them, a sender that can wait lets the flush catch up."""
+
+MAX_POSTED = 64
+"""How many calls from elsewhere may wait before their senders are made to."""
+
+POST_TIMEOUT = 5.0
+"""Seconds that a thread waits for a loop that does not take its calls."""
+
+
+class Pump(Lane):
+    """The lane of one event loop, whose thread alone touches the outboxes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.loop = loop
+        self._is_flush_due = False
+        self._flush_passed: asyncio.Future[None] | None = None
+        self._calls = 0
+        self._enqueued_before = 0
+        self._pressed: dict[Outbox, Patience] = {}
+        self._relieved: asyncio.Future[None] | None = None
+        self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._has_room_for_posts = threading.Condition()
+        self._is_postman_called = False
+        self._postman: asyncio.Task[None] | None = None
+
+    @property
+    def is_dead(self) -> bool:  # type: ignore[override]  # A constant of the base, a fact here.
+        return self.loop.is_closed()
+
+    # Running
+
+    def run(self, function: Callable[..., object], *args: object) -> None:
+        """Call `function` at once in the loop's own thread, else post it to the loop.
+
+        A plain thread is made to wait while many posted calls do, and gets `LoopStalled` when the
+        loop does not take them; nothing is posted then. A running loop is never made to wait here.
+        """
+        running = _running_loop()
+        if running is self.loop or self.is_dead:
+            self._run_posted()  # These were called before this one.
+            self._run_now(function, args)
+        else:
+            if running is None and self.loop.is_running():
+                self._wait_for_room()
+            self._post(function, args)
+
+    async def settle(self) -> None:
+        """Wait, in any loop, until more can be sent without evicting clients that read."""
+        if asyncio.get_running_loop() is not self.loop:
+            if len(self._posted) >= MAX_POSTED:
+                await asyncio.to_thread(self._wait_for_room)
+            return
+        if (
+            self._calls >= BURST_CALLS
+            or self.enqueued - self._enqueued_before >= BURST_FRAMES
+        ):
+            await self._pass_of_flush()
+        while self._pressed:
+            started = time.monotonic()
+            patience = max(each.left(outbox, started) for outbox, each in self._pressed.items())
+            if patience <= 0:
+                return
+            await self._relief(patience)
+            now = time.monotonic()
+            for each in self._pressed.values():
+                each.charge(started, now)
+
+    def press(self, outbox: Outbox) -> None:
+        if outbox not in self._pressed:
+            patience = outbox.patience
+            if not isinstance(patience, Patience):
+                patience = outbox.patience = Patience(time.monotonic())
+            patience.renew(outbox, time.monotonic())
+            self._pressed[outbox] = patience
+
+    def relieve(self, outbox: Outbox) -> None:
+        self._pressed.pop(outbox, None)
+        if self._relieved is not None and not self._relieved.done():
+            self._relieved.set_result(None)
+
+    def _run_now(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
+        self._calls += 1
+        function(*args)
+        if self.ready and not self._is_flush_due and not self.is_dead:
+            self._is_flush_due = True
+            self.loop.call_soon(self._flush)
+
+    # Flushing
+
+    def _flush(self) -> None:
+        """Empty the ready outboxes, for at most `SLICE` seconds; the rest in the next turn."""
+        self._is_flush_due = False
+        ready, self.ready = self.ready, []
+        deadline = time.monotonic() + SLICE
+        for done, outbox in enumerate(ready, 1):
+            outbox.flush()
+            if not done % 16 and time.monotonic() > deadline:
+                self.ready[:0] = ready[done:]
+                break
+        else:
+            self._end_pass()
+        if self.ready and not self._is_flush_due:
+            self._is_flush_due = True
+            self.loop.call_soon(self._flush)
+
+    def _end_pass(self) -> None:
+        self._calls = 0
+        self._enqueued_before = self.enqueued
+        if self._flush_passed is not None:
+            self._flush_passed.set_result(None)
+            self._flush_passed = None
+
+    async def _pass_of_flush(self) -> None:
+        """Wait until every outbox that is ready now was flushed once."""
+        if not self._is_flush_due:
+            self._end_pass()
+            await asyncio.sleep(0)
+            return
+        if self._flush_passed is None:
+            self._flush_passed = self.loop.create_future()
+        await asyncio.shield(self._flush_passed)
+
+    async def _relief(self, timeout: float) -> None:
+        """Wait until some pressed outbox is no longer, at most `timeout` seconds."""
+        if self._relieved is None or self._relieved.done():
+            self._relieved = self.loop.create_future()
+        await asyncio.wait([self._relieved], timeout=timeout)
+
+    # Calls from elsewhere
+
+    def _post(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
+        self._posted.append((function, args))
+        if not self._is_postman_called:
+            self._is_postman_called = True
+            try:
+                self.loop.call_soon_threadsafe(self._call_postman)
+            except RuntimeError:
+                if not self.is_dead:
+                    raise
+                self._run_posted()  # The loop was closed just now.
+
+    def _call_postman(self) -> None:
+        self._is_postman_called = False  # Before looking at the calls, so that none is missed.
+        if self._postman is None or self._postman.done():
+            self._postman = self.loop.create_task(self._deliver_posted())
+
+    async def _deliver_posted(self) -> None:
+        while self._posted:
+            self._run_posted(1)
+            await self.settle()
+
+    def _run_posted(self, limit: int | None = None) -> None:
+        """Run the posted calls, oldest first: all of them, or `limit`."""
+        while self._posted and limit != 0:
+            self._run_now(*self._posted.popleft())
+            limit = None if limit is None else limit - 1
+            with self._has_room_for_posts:
+                self._has_room_for_posts.notify_all()
+
+    def _wait_for_room(self) -> None:
+        with self._has_room_for_posts:
+            if not self._has_room_for_posts.wait_for(
+                lambda: len(self._posted) < MAX_POSTED or self.is_dead, POST_TIMEOUT
+            ):
+                raise LoopStalled(POST_TIMEOUT)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,1 @@
+"""How the frames of an outbox reach one kind of server."""

@@ -1,0 +1,56 @@
+"""Packaging of arcly_channels; the tools' settings are in pyproject.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION: dict[str, str] = {}
+exec((HERE / "arcly_channels" / "_version.py").read_text(encoding="utf-8"), VERSION)
+
+setup(
+    name="arcly_channels",
+    version=VERSION["__version__"],
+    description="A Django Channels layer and consumer mixin for real-time servers that stay up.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["arcly_channels", "arcly_channels.*"]),
+    package_data={"arcly_channels": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=["django>=4.2", "channels>=4.2", "orjson>=3.10"],
+    extras_require={
+        "daphne": ["daphne>=4.1"],
+        "prometheus": ["django-prometheus>=2.3"],
+        "redis": ["redis>=5"],
+        "jwt": ["PyJWT[crypto]>=2.8"],
+        "typed": ["pydantic>=2"],
+        "dev": [
+            "django-stubs>=5",
+            "hypothesis>=6.100",
+            "mypy>=1.10",
+            "playwright>=1.45",
+            "pytest>=8",
+            "pytest-asyncio>=0.24",
+            "pytest-django>=4.8",
+            "ruff>=0.6",
+            "websockets>=13",
+        ],
+    },
+    classifiers=[
+        "Framework :: Django",
+        "Framework :: Django :: 4.2",
+        "Framework :: Django :: 5.2",
+        "Framework :: Django :: 6.0",
+        "Framework :: AsyncIO",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Typing :: Typed",
+    ],
+)
