@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,23 +14,27 @@ from django.core.signals import setting_changed
 NAME = "ARCLY_CHANNELS"
 
 
+def _number(default: float, *, least: int = 0, whole: bool = False) -> Any:
+    return dataclasses.field(default=default, metadata={"least": least, "whole": whole})
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The settings as they are in force. Durations are in seconds, sizes in bytes."""
 
-    OUTBOUND_BUFFER: int = 256
+    OUTBOUND_BUFFER: int = _number(256, least=1, whole=True)
     """How many frames may wait for one connection before it is evicted."""
-    OUTBOUND_BUFFER_BYTES: int = 1024 * 1024
+    OUTBOUND_BUFFER_BYTES: int = _number(1024 * 1024, least=1, whole=True)
     """How many bytes of payload may wait for one connection before it is evicted."""
-    EVICTION_GRACE: float = 1.0
+    EVICTION_GRACE: float = _number(1.0)
     """How long a closing connection may take to read what waits for it."""
-    MAX_CONNECTIONS: int = 0
+    MAX_CONNECTIONS: int = _number(0, whole=True)
     """How many connections all gateways of a process may have; 0 is no limit."""
-    PING_INTERVAL: float = 20
+    PING_INTERVAL: float = _number(20)
     """Reserved for liveness; not in force yet."""
-    IDLE_TIMEOUT: float = 60
+    IDLE_TIMEOUT: float = _number(60)
     """Reserved for liveness; not in force yet."""
-    DRAIN_DEADLINE: float = 10
+    DRAIN_DEADLINE: float = _number(10)
     """Reserved for the drain at shutdown; not in force yet."""
 
 
@@ -60,18 +65,17 @@ def problems(given: object) -> list[Problem]:
         if key not in fields:
             hint = f"The keys are {', '.join(fields)}."
             found.append(Problem(f"{NAME} has no setting {key!r}", hint))
-        elif problem := _problem(value, fields[key].default, needs_one=key.startswith("OUTBOUND")):
-            found.append(Problem(f"{NAME}[{key!r}] is {value!r}", problem))
+        elif not _is_valid(value, **fields[key].metadata):
+            kind = "whole number" if fields[key].metadata["whole"] else "number"
+            hint = f"A {kind} of at least {fields[key].metadata['least']} is needed."
+            found.append(Problem(f"{NAME}[{key!r}] is {value!r}", hint))
     return found
 
 
-def _problem(value: Any, default: Any, *, needs_one: bool) -> str | None:
-    whole = isinstance(default, int) and needs_one or type(default) is int and default == 0
-    kinds: tuple[type, ...] = (int,) if whole else (int, float)
-    lowest = 1 if needs_one else 0
-    if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value < 1 << 62:
-        return f"A {'whole ' if whole else ''}number of at least {lowest} is needed."
-    return None
+def _is_valid(value: object, *, least: int, whole: bool) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return False
+    return least <= value < math.inf
 
 
 def _forget(*, setting: str, **_: object) -> None:

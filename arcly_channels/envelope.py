@@ -117,7 +117,7 @@ def _blame(envelope: dict[str, Any], convert: Default) -> EnvelopeError:
     path, value = "", envelope
     for _ in range(_MAX_DEPTH):
         for step, child in _children(value):
-            if (problem := _problem(child, convert)) is not None:
+            if _problem(child, convert) is not None:
                 path, value = path + step, child
                 break
         else:

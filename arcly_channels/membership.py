@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 
 class Member(Hashable, Protocol):
@@ -19,7 +19,7 @@ class Member(Hashable, Protocol):
 
 
 M = TypeVar("M", bound=Member)
-Snapshot = tuple[tuple[Hashable, tuple[M, ...]], ...]
+Snapshot = tuple[tuple[Any, tuple[M, ...]], ...]
 
 
 class Members(Generic[M]):

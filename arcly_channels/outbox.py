@@ -138,8 +138,7 @@ class Outbox:
         if not self.frames:
             self.lane.ready.append(self)
         elif (
-            len(self.frames) >= self.max_frames
-            or self.pending_bytes + frame.size > self.max_bytes
+            len(self.frames) >= self.max_frames or self.pending_bytes + frame.size > self.max_bytes
         ):
             return False
         self.room -= frame.size

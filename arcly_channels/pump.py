@@ -75,10 +75,7 @@ class Pump(Lane):
             if len(self._posted) >= MAX_POSTED:
                 await asyncio.to_thread(self._wait_for_room)
             return
-        if (
-            self._calls >= BURST_CALLS
-            or self.enqueued - self._enqueued_before >= BURST_FRAMES
-        ):
+        if self._calls >= BURST_CALLS or self.enqueued - self._enqueued_before >= BURST_FRAMES:
             await self._pass_of_flush()
         while self._pressed:
             started = time.monotonic()

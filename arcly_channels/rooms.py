@@ -73,7 +73,10 @@ def tenant_id(tenant: Tenant) -> str:
 def _encoded(kind: str, *parts: str) -> str:
     """Join the escaped parts with dots, which no escaped part contains; hash what is too long."""
     raw = [part.encode("utf-8", "surrogatepass") for part in parts]
-    escaped = [_SPECIAL.sub(lambda m: b"_%02x" % m[0], part).decode("ascii") for part in raw]
+    escaped = [
+        _SPECIAL.sub(lambda special: b"_" + special[0].hex().encode(), part).decode("ascii")
+        for part in raw
+    ]
     name = ".".join([_RESERVED + kind, *escaped])
     if len(name) <= _MAX_GROUP_LENGTH:
         return name

@@ -27,7 +27,7 @@ from arcly_channels.transports.asgi import AsgiTransport, Send
 logger = logging.getLogger(__name__)
 
 
-class GatewayConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no type hints.
+class GatewayConsumer(AsyncWebsocketConsumer):
     """One connected client, and what happens to it.
 
     Use it alone, or before any of Channels' async websocket consumers. Events from the client go to
@@ -105,9 +105,7 @@ class GatewayConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         self, event: str, data: Any = None, *, exclude_self: bool = False, all_tenants: bool = False
     ) -> None:
         """Send an event to every client of this tenant; see `ClientHandle`."""
-        await self.client.broadcast(
-            event, data, exclude_self=exclude_self, all_tenants=all_tenants
-        )
+        await self.client.broadcast(event, data, exclude_self=exclude_self, all_tenants=all_tenants)
 
     async def broadcast_to_room(
         self, room: str, event: str, data: Any = None, *, exclude_self: bool = False
@@ -186,7 +184,9 @@ class GatewayConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
     async def websocket_disconnect(self, message: Message) -> None:
         """End, with the code that this side closed with or else the peer's."""
         self._peer_code = message.get("code", CloseCode.NO_STATUS)
-        await super().websocket_disconnect({**message, "code": self._close_code(CloseCode.NO_STATUS)})
+        await super().websocket_disconnect(
+            {**message, "code": self._close_code(CloseCode.NO_STATUS)}
+        )
 
     async def gateway_event(self, message: Message) -> None:
         """Send the client an event that came for it before it was registered."""
@@ -217,7 +217,7 @@ class GatewayConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             await self._reply_error("invalid_room", str(error), event.ref)
         except Exception:
             logger.exception("%s.%s failed", type(self).__qualname__, method)
-            self.channel_layer.count("handler_errors")
+            self.channel_layer.count_handler_error()
             await self._reply_error("internal", "the server could not handle this", event.ref)
 
     # Inside

@@ -67,7 +67,7 @@ def get_gateway_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> LocalChannelLayer:
     if not isinstance(layer, LocalChannelLayer):
         found = "no channel layer" if layer is None else f"a {type(layer).__qualname__}"
         raise ImproperlyConfigured(
-            f'gateways need a layer of arcly_channels, and CHANNEL_LAYERS has {found} as "{alias}": '
+            f'gateways need a layer of arcly_channels, but CHANNEL_LAYERS["{alias}"] is {found}: '
             'set its BACKEND to "arcly_channels.layers.LocalChannelLayer"'
         )
     return layer

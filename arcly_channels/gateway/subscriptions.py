@@ -21,7 +21,8 @@ def subscribe(event: str) -> Callable[[H], H]:
         raise TypeError(f'@subscribe wants the name of an event, as in @subscribe("x"): {event!r}')
 
     def mark(handler: H) -> H:
-        if not inspect.iscoroutinefunction(handler):
+        is_async = inspect.iscoroutinefunction(handler)
+        if not is_async:
             raise TypeError(f"the handler of {event!r} is an async def, which {handler!r} is not")
         try:
             inspect.signature(handler).bind(None, None)
@@ -42,9 +43,11 @@ def collect(gateway: type) -> dict[str, str]:
     events: dict[str, str] = {}
     for name in dict.fromkeys(name for base in reversed(gateway.__mro__) for name in vars(base)):
         event = next(
-            (getattr(vars(base)[name], _MARK)
-             for base in gateway.__mro__
-             if hasattr(vars(base).get(name), _MARK)),
+            (
+                getattr(vars(base)[name], _MARK)
+                for base in gateway.__mro__
+                if hasattr(vars(base).get(name), _MARK)
+            ),
             None,
         )
         if event is None:

@@ -29,8 +29,7 @@ class Put(enum.Enum):
 class Mailbox:
     """What waits on one channel. May be used from any thread and any event loop.
 
-    `groups` are those the channel is in; `connection_id` is set when the channel is a gateway's,
-    whose groups are the rooms of that connection instead.
+    `groups` are those the channel is in, to be changed under `lock`.
     """
 
     __slots__ = (
@@ -38,7 +37,6 @@ class Mailbox:
         "_messages",
         "_waiters",
         "capacity",
-        "connection_id",
         "groups",
         "is_evicted",
         "is_scheduled",
@@ -51,7 +49,6 @@ class Mailbox:
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
         self.capacity = capacity
-        self.connection_id: int | None = None
         self.groups: set[str] = set()
         self.is_evicted = False
         self.is_scheduled = False
@@ -144,25 +141,31 @@ class Mailbox:
             self.is_evicted = False
 
     def close_if_idle(self) -> bool:
-        """Close the mailbox when nothing keeps it: no message, receiver, group or connection."""
+        """Close the mailbox when nothing keeps it: no message, receiver or group."""
+        if self._messages or self._waiters or self.groups:
+            return False  # Nearly always, and seen without the lock.
         with self.lock:
-            if self._messages or self._waiters or self.groups or self.connection_id is not None:
+            if self._messages or self._waiters or self.groups:
                 return False
             self._is_closed = True
             return True
 
     def close(self) -> set[str]:
-        """Close the mailbox with what is in it, and return the groups it was in.
+        """Take no more, and return the groups it was in.
 
-        Its receivers are woken, and look for the channel's new mailbox.
+        Its receivers are woken, and look for the channel's new mailbox when this one is empty.
         """
         with self.lock:
             self._is_closed = True
-            self._messages.clear()
             groups, self.groups = self.groups, set()
         while self._wake_one(even_if_empty=True):
             pass
         return groups
+
+    def copy_groups(self) -> frozenset[str]:
+        """Return the groups that the channel is in now."""
+        with self.lock:
+            return frozenset(self.groups)
 
     @property
     def is_closed(self) -> bool:

@@ -9,10 +9,13 @@ V = TypeVar("V")
 
 
 class LiveView(Mapping[str, V]):
-    """A read-only mapping that is computed anew at every look."""
+    """A mapping that is computed anew at every look; `delete` removes a key that is there."""
 
-    def __init__(self, read: Callable[[], dict[str, V]]) -> None:
+    def __init__(
+        self, read: Callable[[], dict[str, V]], delete: Callable[[str], None] | None = None
+    ) -> None:
         self._read = read
+        self._delete = delete
 
     def __getitem__(self, key: str) -> V:
         return self._read()[key]
@@ -22,6 +25,13 @@ class LiveView(Mapping[str, V]):
 
     def __len__(self) -> int:
         return len(self._read())
+
+    def __delitem__(self, key: str) -> None:
+        if self._delete is None:
+            raise TypeError("this view is read-only")
+        if key not in self:
+            raise KeyError(key)
+        self._delete(key)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._read()!r})"

@@ -1,0 +1,22 @@
+"""The Django application: system checks, and the metrics where Prometheus is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from django.apps import AppConfig
+
+
+class ArclyChannelsConfig(AppConfig):
+    """Put "arcly_channels" into INSTALLED_APPS."""
+
+    name = "arcly_channels"
+    verbose_name = "Arcly Channels"
+
+    def ready(self) -> None:
+        from arcly_channels import checks  # noqa: F401  # Registers them.
+
+        if find_spec("prometheus_client") is not None:
+            from arcly_channels import metrics
+
+            metrics.register()

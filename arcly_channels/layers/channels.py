@@ -1,0 +1,247 @@
+"""The channels of a process: their mailboxes and groups, what expires, and what is full."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from channels.exceptions import ChannelFull
+
+from arcly_channels.layers.directory import Directory
+from arcly_channels.layers.mailbox import Copier, Mailbox, Put
+from arcly_channels.layers.message import Message, copier
+from arcly_channels.layers.schedule import Schedule, Sweeper
+from arcly_channels.membership import Membership
+
+OVERFLOWS = ("evict", "drop_newest", "drop_oldest")
+
+
+class Channels:
+    """Channels and groups as Channels knows them, for use from any thread and event loop.
+
+    `on_evicted` is called with the name of an evicted channel, when it is out of all groups. Names
+    are not validated here. No operation looks at all channels or all groups, except `flush` and
+    those for debugging.
+    """
+
+    def __init__(
+        self,
+        *,
+        shards: int,
+        expiry: float,
+        group_expiry: float,
+        capacity_of: Callable[[str], int],
+        overflow: str,
+        on_evicted: Callable[[str], None],
+    ) -> None:
+        self.counts = {"dropped_full": 0, "dropped_expired": 0}
+        """How many messages reached no consumer."""
+        self._expiry = expiry
+        self._overflow = overflow
+        self._on_evicted = on_evicted
+        self._directory = Directory(shards, capacity_of)
+        self._groups: Membership[Mailbox] = Membership(shards)
+        self._expiring: Schedule[Mailbox] = Schedule(expiry)
+        self._leaving: Schedule[tuple[str, Mailbox]] = Schedule(group_expiry)
+        self._sweeper = Sweeper(self._sweep)
+        self._lock = threading.Lock()  # Guards the counts.
+
+    # Messages
+
+    def send(self, channel: str, message: Message) -> None:
+        """Put a message on a channel; raise `ChannelFull` when its capacity is reached."""
+        copy = copier(message)
+        while (put := self._put(self._directory.open(channel), copy)) is Put.CLOSED:
+            pass  # The channel has a new mailbox.
+        if put is Put.FULL:
+            raise ChannelFull(channel)
+
+    def send_to_group(self, group: str, others: Iterable[str], message: Message) -> None:
+        """Put a message on every channel in `group` and on the channels `others`.
+
+        A full one is dealt with after the sweep, as `overflow` says.
+        """
+        self._sweeper.run_due()
+        mailboxes = [*self._groups.members(group), *map(self._directory.open, others)]
+        copy = copier(message)
+        full = [mailbox for mailbox in mailboxes if self._put(mailbox, copy) is Put.FULL]
+        for mailbox in full:
+            self._deal_with_full(mailbox, copy)
+
+    async def receive(self, channel: str) -> Message:
+        """Return the oldest message on a channel, once there is one."""
+        self._sweeper.run_due()
+        mailbox = self._directory.open(channel)
+        while (message := self._take(mailbox)) is None:
+            waiter = mailbox.wait()
+            if waiter is None:
+                mailbox = self._directory.open(channel)
+                continue
+            try:
+                await waiter
+            except BaseException:
+                self._stop_waiting(mailbox, waiter)
+                raise
+        return message
+
+    def take(self, channel: str) -> Message | None:
+        """Return the oldest message on a channel if there is one, without waiting."""
+        mailbox = self._directory.find(channel)
+        return None if mailbox is None else self._take(mailbox)
+
+    def wait(self, channel: str) -> asyncio.Future[None] | None:
+        """Return a future of the running loop that the next message on a channel resolves.
+
+        Returns None when `take` should be tried first. Given back by `stop_waiting`.
+        """
+        return self._directory.open(channel).wait()
+
+    def stop_waiting(self, channel: str, waiter: asyncio.Future[None]) -> None:
+        """Take back what `wait` returned; another receiver gets what it was woken for."""
+        mailbox = self._directory.find(channel)
+        if mailbox is not None:
+            self._stop_waiting(mailbox, waiter)
+
+    # Groups
+
+    def join(self, group: str, channel: str) -> None:
+        """Add a channel to a group, or renew its membership.
+
+        One that was evicted stays out until it has received that it was.
+        """
+        while not self._join(group, self._directory.open(channel)):
+            pass  # The channel has a new mailbox.
+
+    def leave(self, group: str, channel: str) -> None:
+        """Take a channel out of a group; one that is not in it is ignored."""
+        mailbox = self._directory.find(channel)
+        if mailbox is not None:
+            self._leave(group, mailbox)
+
+    def groups_of(self, channel: str) -> frozenset[str]:
+        """Return the groups that a channel is in."""
+        mailbox = self._directory.find(channel)
+        return frozenset() if mailbox is None else mailbox.copy_groups()
+
+    # Upkeep
+
+    def forget(self, channel: str) -> None:
+        """Remove a channel with its messages and from its groups."""
+        mailbox = self._directory.find(channel)
+        if mailbox is not None:
+            self._forget(mailbox)
+
+    def flush(self) -> None:
+        """Remove every message and every group; receivers go on waiting."""
+        for mailbox in self._directory.all():
+            mailbox.clear()
+            self._forget(mailbox)
+
+    def stop(self) -> None:
+        """Stop the timer that looks for what has expired; the next message starts it again."""
+        self._sweeper.stop()
+
+    def messages(self) -> dict[str, tuple[Message, ...]]:
+        """Return what waits unexpired, by channel. For tests and debugging."""
+        now = time.monotonic()
+        return {mailbox.name: mailbox.unexpired(now) for mailbox in self._directory.all()}
+
+    def groups(self) -> dict[str, frozenset[str]]:
+        """Return the channels in each group. For tests and debugging."""
+        self._end_memberships(time.monotonic())
+        return {
+            group: frozenset(mailbox.name for mailbox in self._groups.members(group))
+            for group in self._groups.rooms()
+        }
+
+    # Inside
+
+    def _put(self, mailbox: Mailbox, copy: Copier) -> Put:
+        now = time.monotonic()
+        put, expired = mailbox.put(copy, now, self._expiry)
+        if expired:
+            self._count("dropped_expired", expired)
+        if put is Put.ADDED and not mailbox.is_scheduled:
+            mailbox.is_scheduled = True
+            self._sweeper.expect(self._expiring.set(mailbox, now))
+        return put
+
+    def _take(self, mailbox: Mailbox) -> Message | None:
+        message, expired = mailbox.take(time.monotonic())
+        if expired:
+            self._count("dropped_expired", expired)
+        if message is not None:
+            self._forget_if_idle(mailbox)
+        return message
+
+    def _stop_waiting(self, mailbox: Mailbox, waiter: asyncio.Future[None]) -> None:
+        mailbox.stop_waiting(waiter)
+        self._forget_if_idle(mailbox)
+
+    def _deal_with_full(self, mailbox: Mailbox, copy: Copier) -> None:
+        if self._overflow == "evict" and "!" in mailbox.name:
+            self._evict(mailbox)
+            return
+        if self._overflow == "drop_oldest":
+            mailbox.drop_oldest()
+            self._put(mailbox, copy)
+        self._count("dropped_full", 1)
+
+    def _evict(self, mailbox: Mailbox) -> None:
+        groups = mailbox.evict()
+        if groups is not None:
+            for group in groups:
+                self._leave(group, mailbox)
+            self._on_evicted(mailbox.name)
+
+    def _join(self, group: str, mailbox: Mailbox) -> bool:
+        """Add a mailbox to a group; return False when it is no longer its channel's."""
+        with mailbox.lock:
+            if mailbox.is_closed:
+                return False
+            if mailbox.is_evicted:
+                return True
+            mailbox.groups.add(group)
+            self._groups.add(group, mailbox)
+        self._sweeper.expect(self._leaving.set((group, mailbox), time.monotonic()))
+        return True
+
+    def _leave(self, group: str, mailbox: Mailbox) -> None:
+        with mailbox.lock:
+            mailbox.groups.discard(group)
+            self._groups.discard(group, mailbox)
+        self._leaving.discard((group, mailbox))
+        self._forget_if_idle(mailbox)
+
+    def _forget(self, mailbox: Mailbox) -> None:
+        for group in self._directory.forget(mailbox):
+            self._leave(group, mailbox)
+        self._expiring.discard(mailbox)
+
+    def _forget_if_idle(self, mailbox: Mailbox) -> None:
+        if self._directory.forget_if_idle(mailbox) and mailbox.is_scheduled:
+            self._expiring.discard(mailbox)
+
+    def _sweep(self, now: float) -> float:
+        """Drop what is due to be dropped; return when the next is."""
+        for mailbox in self._expiring.pop_due(now):
+            mailbox.is_scheduled = False  # Before looking, so that no message is overlooked.
+            if dropped := mailbox.drop_expired(now):
+                self._count("dropped_expired", dropped)
+            if mailbox.is_empty:
+                self._forget_if_idle(mailbox)
+            else:
+                mailbox.is_scheduled = True
+                self._expiring.set(mailbox, now)
+        self._end_memberships(now)
+        return min(self._expiring.next_deadline(), self._leaving.next_deadline())
+
+    def _end_memberships(self, now: float) -> None:
+        for group, mailbox in self._leaving.pop_due(now):
+            self._leave(group, mailbox)
+
+    def _count(self, what: str, number: int) -> None:
+        with self._lock:
+            self.counts[what] += number
