@@ -21,9 +21,9 @@ OVERFLOWS = ("evict", "drop_newest", "drop_oldest")
 class Channels:
     """Channels and groups as Channels knows them, for use from any thread and event loop.
 
-    `on_evicted` is called with the name of an evicted channel, when it is out of all groups. Names
-    are not validated here. No operation looks at all channels or all groups, except `flush` and
-    those for debugging.
+    `capacity_of` is asked when a channel gets a mailbox, and raises for a name that is not valid.
+    `on_evicted` is called with the name of an evicted channel, when it is out of all groups. No
+    operation looks at all channels or all groups, except `flush` and those for debugging.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Channels:
 
     def send(self, channel: str, message: Message) -> None:
         """Put a message on a channel; raise `ChannelFull` when its capacity is reached."""
-        copy = copier(message)
-        while (put := self._put(self._directory.open(channel), copy)) is Put.CLOSED:
+        copy, now = copier(message), time.monotonic()
+        while (put := self._put(self._directory.open(channel), copy, now)) is Put.CLOSED:
             pass  # The channel has a new mailbox.
         if put is Put.FULL:
             raise ChannelFull(channel)
@@ -65,10 +65,10 @@ class Channels:
         """
         self._sweeper.run_due()
         mailboxes = [*self._groups.members(group), *map(self._directory.open, others)]
-        copy = copier(message)
-        full = [mailbox for mailbox in mailboxes if self._put(mailbox, copy) is Put.FULL]
+        copy, now = copier(message), time.monotonic()
+        full = [mailbox for mailbox in mailboxes if self._put(mailbox, copy, now) is Put.FULL]
         for mailbox in full:
-            self._deal_with_full(mailbox, copy)
+            self._deal_with_full(mailbox, copy, now)
 
     async def receive(self, channel: str) -> Message:
         """Return the oldest message on a channel, once there is one."""
@@ -158,8 +158,7 @@ class Channels:
 
     # Inside
 
-    def _put(self, mailbox: Mailbox, copy: Copier) -> Put:
-        now = time.monotonic()
+    def _put(self, mailbox: Mailbox, copy: Copier, now: float) -> Put:
         put, expired = mailbox.put(copy, now, self._expiry)
         if expired:
             self._count("dropped_expired", expired)
@@ -172,7 +171,7 @@ class Channels:
         message, expired = mailbox.take(time.monotonic())
         if expired:
             self._count("dropped_expired", expired)
-        if message is not None:
+        if not mailbox.groups and message is not None:
             self._forget_if_idle(mailbox)
         return message
 
@@ -180,13 +179,13 @@ class Channels:
         mailbox.stop_waiting(waiter)
         self._forget_if_idle(mailbox)
 
-    def _deal_with_full(self, mailbox: Mailbox, copy: Copier) -> None:
+    def _deal_with_full(self, mailbox: Mailbox, copy: Copier, now: float) -> None:
         if self._overflow == "evict" and "!" in mailbox.name:
             self._evict(mailbox)
             return
         if self._overflow == "drop_oldest":
             mailbox.drop_oldest()
-            self._put(mailbox, copy)
+            self._put(mailbox, copy, now)
         self._count("dropped_full", 1)
 
     def _evict(self, mailbox: Mailbox) -> None:

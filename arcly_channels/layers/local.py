@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -62,7 +62,7 @@ class LocalChannelLayer(BaseChannelLayer):
             shards=self.registry.shards,
             expiry=expiry,
             group_expiry=group_expiry,
-            capacity_of=self.get_capacity,
+            capacity_of=self._capacity_of,
             overflow=overflow,
             on_evicted=self._on_evicted,
         )
@@ -92,14 +92,13 @@ class LocalChannelLayer(BaseChannelLayer):
         self.send_now(channel, message)
         await self.registry.settle()
 
-    async def receive(self, channel: str) -> Message:
-        """Return the oldest message on a channel, once there is one.
+    def receive(self, channel: str) -> Awaitable[Message]:
+        """Return, once awaited, the oldest message on a channel as soon as there is one.
 
         Of several receivers each gets its own messages, whatever loops they are in. One that is
         cancelled takes no message with it.
         """
-        self.require_valid_channel_name(channel)
-        return await self._channels.receive(channel)
+        return self._channels.receive(channel)
 
     async def group_add(self, group: str, channel: str) -> None:
         """Add a channel to a group, or renew its membership; a gateway joins the room."""
@@ -145,7 +144,6 @@ class LocalChannelLayer(BaseChannelLayer):
     def send_now(self, channel: str, message: Message) -> None:
         """Do what `send` does, but for the wait at its end."""
         _require_dict(message)
-        self.require_valid_channel_name(channel)
         frame = frame_of(message)
         id = self._gateways.get(channel)
         if frame is None or id is None:
@@ -262,6 +260,11 @@ class LocalChannelLayer(BaseChannelLayer):
         return LiveView(self._all_groups)
 
     # Inside
+
+    def _capacity_of(self, channel: str) -> int:
+        self.require_valid_channel_name(channel)
+        capacity: int = self.get_capacity(channel)
+        return capacity
 
     def _on_evicted(self, channel: str) -> None:
         id = self._gateways.get(channel)

@@ -26,6 +26,9 @@ class Put(enum.Enum):
     """The mailbox is no longer the channel's: look for the new one and put it there."""
 
 
+_ADDED = (Put.ADDED, 0)
+
+
 class Mailbox:
     """What waits on one channel. May be used from any thread and any event loop.
 
@@ -76,7 +79,7 @@ class Mailbox:
             self._messages.append((now + expiry, message))
         if self._waiters:
             self._wake_one()
-        return Put.ADDED, dropped
+        return (Put.ADDED, dropped) if dropped else _ADDED
 
     def drop_oldest(self) -> None:
         """Make room for one message."""
@@ -86,12 +89,13 @@ class Mailbox:
 
     def take(self, now: float) -> tuple[Message | None, int]:
         """Remove the oldest message that has not expired; return it, and how many had."""
+        messages = self._messages
         with self.lock:
             dropped = self._drop_expired(now)
-            if not self._messages:
+            if not messages:
                 return None, dropped
-            _, message = self._messages.popleft()
-            if self.is_evicted and not self._messages:
+            message = messages.popleft()[1]
+            if self.is_evicted and not messages:
                 self.is_evicted = False  # That was the mark: whoever goes on starts anew.
         return message(), dropped
 
