@@ -28,6 +28,8 @@ class Settings:
     """How many bytes of payload may wait for one connection before it is evicted."""
     EVICTION_GRACE: float = _number(1.0)
     """How long a closing connection may take to read what waits for it."""
+    INBOUND_BUFFER: int = _number(64, whole=True)
+    """How many frames from one client may wait for its consumer before Daphne stops reading."""
     MAX_CONNECTIONS: int = _number(0, whole=True)
     """How many connections all gateways of a process may have; 0 is no limit."""
     PING_INTERVAL: float = _number(20)

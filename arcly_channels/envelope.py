@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -25,13 +26,14 @@ class Frame:
     changed after it was made, and may be shared between threads.
     """
 
-    __slots__ = ("_text", "is_text", "payload", "size")
+    __slots__ = ("_text", "_wire", "is_text", "payload", "size")
 
     def __init__(self, payload: bytes, *, is_text: bool = True) -> None:
         self.payload = payload
         self.is_text = is_text
         self.size = len(payload)
         self._text: str | None = None
+        self._wire: bytes | None = None
 
     @classmethod
     def from_text(cls, text: str) -> Frame:
@@ -49,6 +51,13 @@ class Frame:
         if self._text is None:
             self._text = self.payload.decode()
         return self._text
+
+    @property
+    def wire(self) -> bytes:
+        """The bytes that a server sends for it, unfragmented (RFC 6455, 5.2), made at most once."""
+        if self._wire is None:
+            self._wire = _frame_header(self.is_text, self.size) + self.payload
+        return self._wire
 
     def __repr__(self) -> str:
         return f"<Frame {'text' if self.is_text else 'binary'}, {self.size} bytes>"
@@ -95,6 +104,15 @@ def decode(text: str) -> Event:
     if not isinstance(event, str):
         raise MalformedFrame('the frame has no string "event"', ref)
     return Event(event, envelope.get("data"), ref)
+
+
+def _frame_header(is_text: bool, size: int) -> bytes:
+    first = 0x81 if is_text else 0x82
+    if size < 126:
+        return bytes((first, size))
+    if size < 1 << 16:
+        return struct.pack("!BBH", first, 126, size)
+    return struct.pack("!BBQ", first, 127, size)
 
 
 def _with_tuples(default: Default | None) -> Default:

@@ -158,6 +158,23 @@ class Outbox:
             self.lane.relieve(self)
         return frame
 
+    def take_wire(self, limit: int) -> bytes:
+        """Remove frames of about `limit` bytes, at least one; return them as they go on the wire.
+
+        Returns nothing when nothing waits.
+        """
+        first = self.take()
+        if first is None:
+            return b""
+        if not self.frames:
+            return first.wire
+        taken = [first.wire]
+        size = first.size
+        while size < limit and (frame := self.take()) is not None:
+            taken.append(frame.wire)
+            size += frame.size
+        return b"".join(taken)
+
     def close(self, code: int, reason: str = "") -> None:
         """Take no more frames; have the transport close with `code` once the backlog is out.
 

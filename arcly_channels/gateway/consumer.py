@@ -22,7 +22,8 @@ from arcly_channels.layers.event import encode_event
 from arcly_channels.layers.message import Message
 from arcly_channels.outbox import Outbox
 from arcly_channels.rooms import Tenant, lobby_name
-from arcly_channels.transports.asgi import AsgiTransport, Send
+from arcly_channels.transports.base import Peer, Receive, Send, Transport
+from arcly_channels.transports.select import select_transport
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class GatewayConsumer(AsyncWebsocketConsumer):
 
     _client: ClientHandle | None = None
     _outbox: Outbox | None = None
+    _transport: Transport | None = None
     _peer_code: int | None = None
     _ending: BaseException | None = None
     _is_receiving = False
@@ -123,21 +125,19 @@ class GatewayConsumer(AsyncWebsocketConsumer):
 
     # The life of a connection
 
-    async def __call__(
-        self, scope: dict[str, Any], receive: Callable[[], Awaitable[Message]], send: Send
-    ) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one client: the ASGI application that Channels and the server see."""
         self.scope = scope
         self.channel_layer = get_gateway_layer(self.channel_layer_alias)
         self.channel_name = await self.channel_layer.new_channel()
-        self._server_send = send
+        self._server_receive, self._server_send = receive, send
         self._turn = asyncio.Lock()
         self._task = asyncio.current_task()
         inbox = Inbox(self.channel_layer, self.channel_name, self._dispatch_in_turn, self._stop)
         code = CloseCode.INTERNAL_ERROR
         try:
             while self._ending is None:
-                await self._dispatch_in_turn(await self._receive(receive))
+                await self._dispatch_in_turn(await self._receive())
             raise self._ending
         except StopConsumer:
             code = CloseCode.NORMAL
@@ -177,8 +177,7 @@ class GatewayConsumer(AsyncWebsocketConsumer):
 
     async def websocket_receive(self, message: Message) -> None:
         """Take a frame as a sign of life, and pass it on."""
-        if self._client is not None:
-            self.channel_layer.registry.touch(self._client.id)
+        self._touch()
         await super().websocket_receive(message)
 
     async def websocket_disconnect(self, message: Message) -> None:
@@ -225,10 +224,16 @@ class GatewayConsumer(AsyncWebsocketConsumer):
     async def _open(self) -> None:
         """Register the accepted socket."""
         settings = get_settings()
-        transport = AsgiTransport(
-            self._server_send,
-            grace=settings.EVICTION_GRACE,
-            abandon=lambda: self._stop(StopConsumer()),
+        self._transport = transport = select_transport(
+            Peer(
+                self.scope,
+                self._server_receive,
+                self._server_send,
+                grace=settings.EVICTION_GRACE,
+                inbound=settings.INBOUND_BUFFER,
+                abandon=lambda: self._stop(StopConsumer()),
+                alive=self._touch,
+            )
         )
         self._outbox = outbox = Outbox(
             self.channel_layer.pump(),
@@ -265,21 +270,28 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             if self._is_receiving and self._task is not None:
                 self._task.cancel()
 
-    async def _receive(self, receive: Callable[[], Awaitable[Message]]) -> Message:
+    async def _receive(self) -> Message:
         self._is_receiving = True
         try:
-            return await receive()
+            message = await self._server_receive()
         except asyncio.CancelledError:
             if self._ending is None:
                 raise  # By the server, not by `_stop`.
             raise self._ending from None
         finally:
             self._is_receiving = False
+        if self._transport is not None:
+            self._transport.received()
+        return message
 
     async def _dispatch_in_turn(self, message: Message) -> None:
         """Handle one message at a time, from the client and from other consumers alike."""
         async with self._turn:
             await self.dispatch(message)
+
+    def _touch(self) -> None:
+        if self._client is not None:
+            self.channel_layer.registry.touch(self._client.id)
 
     def _check_capacity(self) -> None:
         limit = get_settings().MAX_CONNECTIONS

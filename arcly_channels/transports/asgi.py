@@ -1,39 +1,26 @@
 """The transport for any ASGI server: one writer, which awaits `send` for every frame.
 
-It is bounded where the server's `send` waits for a slow client, as uvicorn's, hypercorn's and
-granian's do. Daphne's never waits (it buffers without bound), and so needs a transport of its own.
+It is bounded where the server's `send` waits for a slow client, as hypercorn's and granian's do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from arcly_channels.envelope import Frame
 from arcly_channels.outbox import Outbox
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Message, Peer
+from arcly_channels.transports.sockets import reset_connection
 
 logger = logging.getLogger(__name__)
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-CLOSE_TIMEOUT = 1.0
-"""Seconds that the server gets to take a close message, and the peer to answer it."""
-
 
 class AsgiTransport:
-    """Writes one connection's outbox with `send`, in a task that lives while there is something.
+    """Writes one connection's outbox with `send`, in a task that lives while there is something."""
 
-    `grace` is how many seconds a closing connection may take to read its backlog. `abandon` is
-    called once when the close was sent and the peer had `CLOSE_TIMEOUT` to answer, or when it could
-    not be sent: the application should end then, which is how an ASGI server is made to hang up.
-    """
-
-    def __init__(self, send: Send, *, grace: float, abandon: Callable[[], None]) -> None:
-        self._send = send
-        self._grace = grace
-        self._abandon = abandon
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
         self._loop = asyncio.get_running_loop()
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -42,11 +29,14 @@ class AsgiTransport:
     def flush(self, outbox: Outbox) -> None:
         if self._is_stopped:
             outbox.discard()
-        elif outbox.close_code is not None:
-            if self._closing is None:
-                self._closing = self._loop.create_task(self._close(outbox))
-        elif self._writer is None:
+            return
+        if self._writer is None and outbox.frames:
             self._writer = self._loop.create_task(self._write(outbox))
+        if self._closing is None and outbox.close_code is not None:
+            self._closing = self._loop.create_task(self._close(outbox))
+
+    def received(self) -> None:
+        pass
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -57,41 +47,43 @@ class AsgiTransport:
     async def _write(self, outbox: Outbox) -> None:
         try:
             while (frame := outbox.take()) is not None:
-                await self._send(_message(frame))
+                await self._peer.send(_message(frame))
         except OSError:
-            outbox.discard()  # The peer is gone: ASGI says so with an OSError.
+            outbox.discard()  # The client is gone: ASGI says so with an OSError.
         except Exception:
             outbox.discard()
             logger.exception("The server refused a frame; the connection is given up")
-            self._abandon()
+            self._peer.abandon()
         finally:
             self._writer = None
 
     async def _close(self, outbox: Outbox) -> None:
-        """Give the writer its grace, then close, then wait for the peer's answer."""
-        try:
-            if self._grace > 0:
-                if self._writer is None:
-                    self._writer = self._loop.create_task(self._write(outbox))
-                await asyncio.wait([self._writer], timeout=self._grace)
-            if self._writer is not None:
-                self._writer.cancel()
-            outbox.discard()
-            close = {
-                "type": "websocket.close",
-                "code": outbox.close_code,
-                "reason": outbox.close_reason,
-            }
-            await asyncio.wait_for(self._send(close), CLOSE_TIMEOUT)
+        """Give the writer its grace, then close, then abort a connection that is still there."""
+        writer = self._writer
+        if writer is not None:
+            await asyncio.wait([writer], timeout=self._peer.grace)
+        outbox.discard()
+        if writer is None or writer.done():
+            await self._send_close(outbox.close_code or 1000, outbox.close_reason)
             await asyncio.sleep(CLOSE_TIMEOUT)  # `stop` cancels this when the peer has answered.
-        except (OSError, asyncio.TimeoutError):
-            pass  # It does not close, so it is aborted.
-        except Exception:
-            logger.exception("The server refused to close a connection, which is given up")
-        self._abandon()
+        else:
+            writer.cancel()  # A client that does not read would not see the close frame either.
+        await asyncio.to_thread(reset_connection, self._peer.scope)
+        self._peer.abandon()
+
+    async def _send_close(self, code: int, reason: str) -> None:
+        # Not `wait_for`: there are servers whose `send` does not end when it is cancelled.
+        message = {"type": "websocket.close", "code": code, "reason": reason}
+        sending = asyncio.ensure_future(self._peer.send(message))
+        try:
+            await asyncio.wait([sending], timeout=CLOSE_TIMEOUT)
+        finally:
+            sending.cancel()
+        if sending.done() and not sending.cancelled() and (error := sending.exception()):
+            logger.debug("The server did not take a close: %r", error)
 
 
-def _message(frame: Frame) -> dict[str, Any]:
+def _message(frame: Frame) -> Message:
     if frame.is_text:
         return {"type": "websocket.send", "text": frame.text}
     return {"type": "websocket.send", "bytes": frame.payload}

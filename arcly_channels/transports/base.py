@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
 
 from arcly_channels.outbox import Outbox
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that a peer gets to answer a close frame before its connection is aborted."""
+
+
+class Peer(NamedTuple):
+    """One ASGI connection as the server gave it, and what its transport has to tell.
+
+    `grace` is how many seconds a closing connection may take to read its backlog, and `inbound`
+    how many frames from the client may wait where the server lets us bound that. `abandon` is
+    called when the connection was aborted: the application should end then. `alive` is called for
+    signs of life that the application does not see.
+    """
+
+    scope: dict[str, Any]
+    receive: Receive
+    send: Send
+    grace: float
+    inbound: int
+    abandon: Callable[[], None]
+    alive: Callable[[], None]
 
 
 class Transport(Protocol):
@@ -12,15 +38,18 @@ class Transport(Protocol):
 
     Belongs to one connection and one event loop, and is used in that loop's thread only. It is a
     transport's job to notice when the peer is behind, and to leave the frames in the outbox then:
-    what it takes is out of every bound.
+    what it takes is out of every bound. Nothing here blocks or raises.
     """
 
     def flush(self, outbox: Outbox) -> None:
         """Take and write what the peer can take now; come back by itself when it can take more.
 
-        Never blocks and never raises. When `outbox.close_code` is set, the peer gets the grace to
-        read what is left, then the close, and the connection is aborted should that not work.
+        When `outbox.close_code` is set, the peer gets its grace to read what is left, then the
+        close frame, then `CLOSE_TIMEOUT` to answer; a connection that is still there is aborted.
         """
+
+    def received(self) -> None:
+        """Take note that the application has received a message."""
 
     def stop(self) -> None:
         """Write nothing more: the socket is gone. Idempotent; cancels whatever was started."""
