@@ -22,18 +22,18 @@ _MAX_DEPTH = 254  # orjson's own bound on nesting.
 class Frame:
     """One encoded message: the object that every recipient's outbox holds.
 
-    `payload` is the message's bytes (UTF-8 when `is_text`), `size` their number. A frame is never
-    changed after it was made, and may be shared between threads.
+    `wire` is its bytes as a server sends them, unfragmented (RFC 6455, section 5.2), made once for
+    all recipients; `size` is the number of bytes of its payload alone. A frame is never changed
+    after it was made, and may be shared between threads.
     """
 
-    __slots__ = ("_text", "_wire", "is_text", "payload", "size")
+    __slots__ = ("_text", "is_text", "size", "wire")
 
     def __init__(self, payload: bytes, *, is_text: bool = True) -> None:
-        self.payload = payload
         self.is_text = is_text
         self.size = len(payload)
+        self.wire = _header(is_text, self.size) + payload
         self._text: str | None = None
-        self._wire: bytes | None = None
 
     @classmethod
     def from_text(cls, text: str) -> Frame:
@@ -46,18 +46,16 @@ class Frame:
         return frame
 
     @property
+    def payload(self) -> bytes:
+        """The message's bytes; UTF-8 when `is_text`."""
+        return self.wire[len(self.wire) - self.size :]
+
+    @property
     def text(self) -> str:
         """The payload of a text frame as a string, decoded at most once."""
         if self._text is None:
             self._text = self.payload.decode()
         return self._text
-
-    @property
-    def wire(self) -> bytes:
-        """The bytes that a server sends for it, unfragmented (RFC 6455, 5.2), made at most once."""
-        if self._wire is None:
-            self._wire = _frame_header(self.is_text, self.size) + self.payload
-        return self._wire
 
     def __repr__(self) -> str:
         return f"<Frame {'text' if self.is_text else 'binary'}, {self.size} bytes>"
@@ -106,7 +104,7 @@ def decode(text: str) -> Event:
     return Event(event, envelope.get("data"), ref)
 
 
-def _frame_header(is_text: bool, size: int) -> bytes:
+def _header(is_text: bool, size: int) -> bytes:
     first = 0x81 if is_text else 0x82
     if size < 126:
         return bytes((first, size))

@@ -20,6 +20,9 @@ from arcly_channels.patience import Patience
 SLICE = 0.005
 """Seconds that one flush may hold the loop before other work gets a turn."""
 
+FEW = 32
+"""How many outboxes are emptied before looking at the clock again."""
+
 BURST_CALLS = 32
 BURST_FRAMES = 10_000
 """After so many calls, or frames in them, a sender that can wait lets the flush catch up."""
@@ -114,11 +117,13 @@ class Pump(Lane):
         self._is_flush_due = False
         ready, self.ready = self.ready, []
         deadline = time.monotonic() + SLICE
-        for done, outbox in enumerate(ready, 1):
-            outbox.flush()
-            if not done % 16 and time.monotonic() > deadline:
-                self.ready[:0] = ready[done:]
+        for start in range(0, len(ready), FEW):
+            if time.monotonic() > deadline:
+                self.ready[:0] = ready[start:]
                 break
+            for outbox in ready[start : start + FEW]:
+                if outbox.transport is not None:
+                    outbox.transport.flush(outbox)
         else:
             self._end_pass()
         if self.ready and not self._is_flush_due:

@@ -28,18 +28,18 @@ class StreamTransport:
         self._blocked: Outbox | None = None
 
     def flush(self, outbox: Outbox) -> None:
-        if outbox.close_code is not None:
-            self._flush_and_close(outbox)
-        elif self._is_full:
-            self._blocked = outbox
-        else:
+        if self._is_full or outbox.close_code is not None:
+            self._flush_closing_or_full(outbox)
+            return
+        self._write(outbox.take_wire(CHUNK))
+        if outbox.frames:
             self._write_out(outbox)
 
     def received(self) -> None:
         pass
 
     def stop(self) -> None:
-        self._is_stopped = True
+        self._is_full = self._is_stopped = True
         self._blocked = None
         if self._timer is not None:
             self._timer.cancel()
@@ -56,25 +56,23 @@ class StreamTransport:
             self.flush(outbox)
 
     def _write_out(self, outbox: Outbox) -> None:
-        while data := outbox.take_wire(CHUNK):
+        """Write until nothing is left or the connection is full."""
+        while not self._is_full and (data := outbox.take_wire(CHUNK)):
             self._write(data)
-            if self._is_full:
-                if outbox.frames:
-                    self._blocked = outbox
-                return
+        if outbox.frames:
+            self._blocked = outbox
 
-    def _flush_and_close(self, outbox: Outbox) -> None:
-        if self._is_stopped:
+    def _flush_closing_or_full(self, outbox: Outbox) -> None:
+        if self._is_stopped or self._is_closing:
             outbox.discard()
-        elif not self._is_closing:
-            if self._timer is None:
-                self._timer = self._loop.call_later(self._peer.grace, self._close, outbox)
-            if self._is_full:
-                self._blocked = outbox
-            else:
-                self._write_out(outbox)
-            if not outbox.frames:
-                self._close(outbox)
+            return
+        self._write_out(outbox)
+        if outbox.close_code is None:
+            return
+        if not outbox.frames:
+            self._close(outbox)
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._peer.grace, self._close, outbox)
 
     def _close(self, outbox: Outbox) -> None:
         """Send the close frame behind what was written, and abort if that does not help."""
