@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
+from channels.consumer import get_handler_name
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
@@ -15,6 +16,7 @@ from arcly_channels.conf import get_settings
 from arcly_channels.envelope import Event, Frame, decode
 from arcly_channels.exceptions import InvalidRoom, MalformedFrame, Refused
 from arcly_channels.gateway.client import ClientHandle
+from arcly_channels.gateway.database import queue_closing
 from arcly_channels.gateway.inbox import Inbox
 from arcly_channels.gateway.publish import get_gateway_layer
 from arcly_channels.gateway.subscriptions import collect
@@ -148,6 +150,14 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             await inbox.close()
             await self._finish(code)
 
+    async def dispatch(self, message: Message) -> None:
+        """Handle a message at once; Channels waits for the database's thread first."""
+        handler = getattr(self, get_handler_name(message), None)
+        if handler is None:
+            raise ValueError(f"No handler for message type {message['type']}")
+        await queue_closing()
+        await handler(message)
+
     async def base_send(self, message: Message) -> None:
         """Take what Channels' methods send to the server, and keep it in order with the events."""
         outbox, kind = self._outbox, message["type"]
@@ -183,9 +193,10 @@ class GatewayConsumer(AsyncWebsocketConsumer):
     async def websocket_disconnect(self, message: Message) -> None:
         """End, with the code that this side closed with or else the peer's."""
         self._peer_code = message.get("code", CloseCode.NO_STATUS)
-        await super().websocket_disconnect(
-            {**message, "code": self._close_code(CloseCode.NO_STATUS)}
-        )
+        # Not `super()`: its groups are rooms here, left with the registry, and nobody should stay
+        # registered while it waits for the database's thread.
+        await self.disconnect(self._close_code(CloseCode.NO_STATUS))
+        raise StopConsumer
 
     async def gateway_event(self, message: Message) -> None:
         """Send the client an event that came for it before it was registered."""
