@@ -16,6 +16,8 @@ from arcly_channels.layers.message import Message
 class Inbox:
     """Hands the messages on one channel to `dispatch`, in order, and a failure of it to `fail`."""
 
+    __slots__ = ("_channel", "_dispatch", "_fail", "_layer", "_reader", "_waiter")
+
     def __init__(
         self,
         layer: LocalChannelLayer,

@@ -28,6 +28,9 @@ class Put(enum.Enum):
 
 _ADDED = (Put.ADDED, 0)
 
+# A deque takes 600 bytes, and the mailbox of a gateway hardly ever gets a message.
+_NONE_YET: deque[tuple[float, Copier]] = deque(maxlen=0)
+
 
 class Mailbox:
     """What waits on one channel. May be used from any thread and any event loop.
@@ -57,8 +60,8 @@ class Mailbox:
         self.is_scheduled = False
         """Whether the layer will look for expired messages here."""
         self.lock = threading.Lock()
-        self._messages: deque[tuple[float, Copier]] = deque()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._messages = _NONE_YET
+        self._waiters: list[asyncio.Future[None]] = []
         self._is_closed = False
 
     def put(self, message: Copier, now: float, expiry: float) -> tuple[Put, int]:
@@ -76,7 +79,7 @@ class Mailbox:
                 dropped = self._drop_expired(now)
                 if len(self._messages) >= self.capacity:
                     return Put.FULL, dropped
-            self._messages.append((now + expiry, message))
+            self._append(now + expiry, message)
         if self._waiters:
             self._wake_one()
         return (Put.ADDED, dropped) if dropped else _ADDED
@@ -89,9 +92,9 @@ class Mailbox:
 
     def take(self, now: float) -> tuple[Message | None, int]:
         """Remove the oldest message that has not expired; return it, and how many had."""
-        messages = self._messages
         with self.lock:
             dropped = self._drop_expired(now)
+            messages = self._messages
             if not messages:
                 return None, dropped
             message = messages.popleft()[1]
@@ -128,7 +131,7 @@ class Mailbox:
             if self.is_evicted or self._is_closed:
                 return None
             self.is_evicted = True
-            self._messages.append((math.inf, EVICTED.copy))
+            self._append(math.inf, EVICTED.copy)
             groups, self.groups = self.groups, set()
         self._wake_one()
         return groups
@@ -186,6 +189,11 @@ class Mailbox:
         with self.lock:
             return tuple(message() for deadline, message in self._messages if deadline > now)
 
+    def _append(self, deadline: float, message: Copier) -> None:
+        if self._messages is _NONE_YET:
+            self._messages = deque()
+        self._messages.append((deadline, message))
+
     def _drop_expired(self, now: float) -> int:
         dropped = 0
         while self._messages and self._messages[0][0] <= now:
@@ -199,7 +207,7 @@ class Mailbox:
             with self.lock:
                 if not self._waiters or not (self._messages or even_if_empty):
                     return False
-                waiter = self._waiters.popleft()
+                waiter = self._waiters.pop(0)
             loop = waiter.get_loop()
             if loop is asyncio._get_running_loop():
                 if not waiter.done():

@@ -18,6 +18,8 @@ class StreamTransport:
     `resume` when it can take more.
     """
 
+    __slots__ = ("_blocked", "_is_closing", "_is_full", "_is_stopped", "_loop", "_peer", "_timer")
+
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
