@@ -1,0 +1,1 @@
+"""An example of a project that uses arcly_channels."""

@@ -1,0 +1,1 @@
+"""A chat: one page, one gateway, no models."""

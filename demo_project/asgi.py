@@ -1,0 +1,27 @@
+"""The ASGI application of the demo: Django's pages, and the gateway at `/ws/chat/`."""
+
+from __future__ import annotations
+
+import os
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+from django.urls import path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_project.settings")
+pages = get_asgi_application()  # Sets Django up, which the gateway's imports rely on.
+
+from demo_project.chat.gateway import ChatGateway  # noqa: E402
+
+gateways = URLRouter(
+    [path("ws/chat/", ChatGateway.as_asgi())]  # type: ignore[arg-type]  # Typed for views only.
+)
+
+application = ProtocolTypeRouter(
+    {
+        "http": pages,
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(gateways)),
+    }
+)
