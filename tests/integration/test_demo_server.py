@@ -1,0 +1,286 @@
+"""The protocol of the demo's gateway, its page and its metrics, on a real Daphne."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from tests.servers import Server, demo_server
+
+DEADLINE = 10.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with demo_server(tmp_path_factory.mktemp("demo")) as server:
+        yield server
+
+
+class Visitor:
+    """A browser's cookies, and the requests it would make."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.cookies = CookieJar()
+        self._open = build_opener(HTTPCookieProcessor(self.cookies)).open
+
+    def get(self, path: str) -> str:
+        with self._open(self.server.url + path, timeout=DEADLINE) as response:
+            text: str = response.read().decode()
+        return text
+
+    def enter(self, **fields: str) -> tuple[str, str]:
+        """Send the form; return the address that this leads to, and what is there."""
+        self.get("/")
+        token = next(cookie.value for cookie in self.cookies if cookie.name == "csrftoken")
+        body = urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
+        with self._open(self.server.url + "/enter/", body, timeout=DEADLINE) as response:
+            return response.url, response.read().decode()
+
+    def header(self) -> str:
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies)
+
+
+def connect_to(server: Server, origin: str | None, cookies: str = "") -> ClientConnection:
+    """Open a WebSocket as a page of `origin` would."""
+    return connect(
+        f"ws://{server.host}/ws/chat/",
+        origin=None if origin is None else Origin(origin),
+        additional_headers={"Cookie": cookies},
+    )
+
+
+class Client:
+    """A WebSocket client that talks in events."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    def send(self, event: str, data: Any = None, **more: Any) -> None:
+        self.socket.send(json.dumps({"event": event, "data": data, **more}))
+
+    def receive(self) -> dict[str, Any]:
+        envelope: dict[str, Any] = json.loads(self.socket.recv(DEADLINE))
+        return envelope
+
+    def join(self, room: str) -> None:
+        """Join a room, and return once the server has done so."""
+        self.send("room.join", {"room": room})
+        self.sync()
+
+    def sync(self) -> None:
+        """Return once the server has handled all that was sent before."""
+        self.send("sync")
+        assert self.receive()["data"]["code"] == "unknown_event"
+
+
+Connect = Callable[..., Client]
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Connect]:
+    """Connects clients, under a name that was picked on the page or as a guest."""
+    with ExitStack() as stack:
+
+        def connect_client(name: str | None = None) -> Client:
+            visitor = Visitor(server)
+            if name is not None:
+                visitor.enter(name=name, room="tea")
+            socket = connect_to(server, server.url, visitor.header())
+            return Client(stack.enter_context(socket))
+
+        yield connect_client
+
+
+# The page
+
+
+def test_page_asks_for_a_name_and_then_shows_the_chat(server: Server) -> None:
+    visitor = Visitor(server)
+    assert "Your name" in visitor.get("/")
+    url, _ = visitor.enter(name="Ada", room="tea & cake")
+    assert url == f"{server.url}/#tea%20%26%20cake"
+    assert "You are <strong><bdi>Ada</bdi></strong>" in visitor.get("/")
+
+
+def test_name_is_escaped(server: Server) -> None:
+    visitor = Visitor(server)
+    visitor.enter(name="<script>", room="tea")
+    assert "<bdi>&lt;script&gt;</bdi>" in visitor.get("/")
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 31, "a\u202eb"])
+def test_bad_name_is_asked_for_again(server: Server, name: str) -> None:
+    url, text = Visitor(server).enter(name=name, room="tea")
+    assert url == f"{server.url}/enter/"
+    assert 'class="errorlist"' in text
+
+
+def test_name_needs_the_csrf_token(server: Server) -> None:
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(f"{server.url}/enter/", urlencode({"name": "Eve", "room": "tea"}).encode())
+
+
+# Rooms and messages
+
+
+def test_room_receives_what_a_member_sends(client: Connect) -> None:
+    ada, bob = client("Ada"), client("Bob")
+    ada.join("tea")
+    bob.join("tea")
+    ada.send("message.send", {"room": "tea", "text": "Hello <b>you</b> ☕"})
+    data = {"room": "tea", "text": "Hello <b>you</b> ☕", "from": "Ada"}
+    assert bob.receive() == {"event": "message.receive", "data": data}
+    assert ada.receive() == {"event": "message.receive", "data": data}
+
+
+def test_sender_is_who_the_session_says(client: Connect) -> None:
+    eve = client("Eve")
+    eve.join("tea")
+    eve.send("message.send", {"room": "tea", "text": "Hello", "from": "Ada"})
+    assert eve.receive()["data"]["from"] == "Eve"
+
+
+def test_client_without_a_name_is_a_guest(client: Connect) -> None:
+    guest = client()
+    guest.join("tea")
+    guest.send("message.send", {"room": "tea", "text": "Hello"})
+    assert re.fullmatch(r"guest \d+", guest.receive()["data"]["from"])
+
+
+def test_other_rooms_do_not_receive_it(client: Connect) -> None:
+    ada, eve = client("Ada"), client("Eve")
+    ada.join("tea")
+    eve.join("garden")
+    ada.send("message.send", {"room": "tea", "text": "Between us"})
+    assert ada.receive()["event"] == "message.receive"
+    eve.sync()  # Nothing came before the answer.
+
+
+def test_client_that_left_neither_receives_nor_sends(client: Connect) -> None:
+    ada, bob = client("Ada"), client("Bob")
+    ada.join("tea")
+    bob.join("tea")
+    bob.send("room.leave", {"room": "tea"})
+    bob.sync()
+    ada.send("message.send", {"room": "tea", "text": "Is Bob here?"})
+    assert ada.receive()["event"] == "message.receive"
+    bob.send("message.send", {"room": "tea", "text": "No"})
+    assert bob.receive()["data"]["code"] == "not_in_room"
+
+
+def test_client_may_be_in_no_more_than_fifty_rooms(client: Connect) -> None:
+    ada = client("Ada")
+    for number in range(50):
+        ada.join(f"room-{number}")
+    ada.send("room.join", {"room": "one-more"})
+    assert ada.receive()["data"]["code"] == "too_many_rooms"
+    ada.send("room.leave", {"room": "room-7"})
+    ada.join("one-more")
+
+
+# What bad input gets
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * 2001, None, 7, ["Hello"], {"a": 1}])
+def test_text_that_is_none_is_refused(client: Connect, text: Any) -> None:
+    ada = client("Ada")
+    ada.join("tea")
+    ada.send("message.send", {"room": "tea", "text": text})
+    assert ada.receive()["data"]["code"] == "invalid_text"
+
+
+@pytest.mark.parametrize("room", ["", "x" * 201, None, 7, ["tea"], {"a": 1}])
+@pytest.mark.parametrize("event", ["room.join", "room.leave"])
+def test_room_that_is_none_is_refused(client: Connect, event: str, room: Any) -> None:
+    ada = client("Ada")
+    ada.send(event, {"room": room}, ref=1)
+    reply = ada.receive()
+    assert reply["data"]["code"] == "invalid_room"
+    assert reply["ref"] == 1
+
+
+@pytest.mark.parametrize("data", [None, "tea", 7, [], {}, {"room": []}])
+@pytest.mark.parametrize("event", ["room.join", "room.leave", "message.send"])
+def test_payload_of_any_shape_gets_an_answer(client: Connect, event: str, data: Any) -> None:
+    ada = client("Ada")
+    ada.send(event, data)
+    assert ada.receive()["data"]["code"] in {"invalid_room", "not_in_room"}
+
+
+@pytest.mark.parametrize(
+    "frame", ["", "{", "7", "[]", "null", '{"data": 1}', '{"event": 7}', b'{"event": "room.join"}']
+)
+def test_frame_that_is_no_envelope_is_malformed(client: Connect, frame: str | bytes) -> None:
+    ada = client("Ada")
+    ada.socket.send(frame)
+    assert ada.receive()["data"]["code"] == "malformed"
+    ada.join("tea")  # The socket is still open.
+
+
+def test_unknown_event_is_answered_with_its_ref(client: Connect) -> None:
+    ada = client("Ada")
+    ada.send("room.burn", ref="r1")
+    reply = ada.receive()
+    assert reply["event"] == "error"
+    assert reply["data"]["code"] == "unknown_event"
+    assert reply["ref"] == "r1"
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", None])
+def test_other_origins_are_refused(server: Server, origin: str | None) -> None:
+    with pytest.raises(InvalidStatus, match="403"):
+        connect_to(server, origin)
+
+
+# Metrics and the development server
+
+
+def test_metrics_count_connections_and_messages(server: Server, client: Connect) -> None:
+    wait_for_metric(server, "ws_connections", 0)
+    before = metric(server, "ws_messages_out_total")
+    ada, bob = client("Ada"), client("Bob")
+    ada.join("tea")
+    bob.join("tea")
+    ada.send("message.send", {"room": "tea", "text": "Hello"})
+    assert bob.receive()["event"] == "message.receive"
+    assert metric(server, "ws_connections") == 2
+    assert metric(server, "ws_messages_out_total") == before + 4  # Two answers to `sync`.
+    ada.socket.close()
+    wait_for_metric(server, "ws_connections", 1)
+    assert metric(server, "ws_slow_client_evictions_total") == 0
+    assert metric(server, "ws_idle_reaped_total") == 0
+
+
+def test_runserver_serves_the_page_and_the_gateway(tmp_path: Path) -> None:
+    command = ("manage.py", "runserver", "--noreload", "{port}")
+    with demo_server(tmp_path, *command) as server:
+        assert "Your name" in Visitor(server).get("/")
+        with connect_to(server, server.url) as socket:
+            Client(socket).join("tea")
+
+
+def metric(server: Server, name: str) -> float:
+    found = re.search(rf"^{name} (\S+)$", Visitor(server).get("/metrics"), re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def wait_for_metric(server: Server, name: str, value: float) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while metric(server, name) != value:
+        assert time.monotonic() < deadline, f"{name} did not become {value}"

@@ -1,0 +1,131 @@
+"""Real servers as child processes: on a free port of this machine, ended by their process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+START_DEADLINE = 30.0
+STOP_DEADLINE = 10.0
+
+
+class Server:
+    """A Python program that listens on `port` of 127.0.0.1, and what it wrote in `log`.
+
+    `arguments` are Python's own, as in `Server("-m", "daphne", "--port", "{port}", …)`. Used in a
+    `with`, it runs inside it; it can be started and stopped again, on the same port.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        directory: Path,
+        environment: dict[str, str] | None = None,
+        cwd: Path = ROOT,
+    ) -> None:
+        self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}"
+        self.log = directory / f"server-{self.port}.log"
+        self._command = [sys.executable, *(each.format(port=self.port) for each in arguments)]
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self._cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the program, and return once it listens; raise with its log if it does not."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._cwd,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_DEADLINE
+        while not self._is_listening():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"{self._command} does not listen:\n{self.log.read_text()}")
+            time.sleep(0.02)
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """Ask the program to end, and kill it and its children if it does not. Idempotent."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            process.send_signal(signal_number)
+        try:
+            process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # It leads the group of its own children.
+            process.wait()
+
+    def _is_listening(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@contextmanager
+def demo_server(directory: Path, *arguments: str) -> Iterator[Server]:
+    """Serve the demo, with a database of its own in `directory`; by Daphne if nothing is given."""
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "demo_project.settings",  # The tests' own are in os.environ.
+        "DEMO_DATABASE": str(directory / "demo.sqlite3"),
+    }
+    arguments = arguments or ("-m", "daphne", "--port", "{port}", "demo_project.asgi:application")
+    run("manage.py", "migrate", "--verbosity", "0", environment=environment)
+    with Server(*arguments, directory=directory, environment=environment) as server:
+        yield server
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+    """Run a Python program to its end and return what it wrote; raise if it fails."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=START_DEADLINE,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def skip_for_want_of(what: str) -> NoReturn:
+    """Skip the test, or let it fail where the suite is to be complete (ARCLY_REQUIRE_ALL=1)."""
+    if os.environ.get("ARCLY_REQUIRE_ALL") == "1":
+        pytest.fail(f"{what} is missing, and ARCLY_REQUIRE_ALL=1", pytrace=False)
+    pytest.skip(f"{what} is missing")
