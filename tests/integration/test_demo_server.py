@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +15,9 @@ from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
 
+from tests.clients import DEADLINE, Client, connected
 from tests.servers import Server, demo_server
-
-DEADLINE = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -55,39 +51,6 @@ class Visitor:
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies)
 
 
-def connect_to(server: Server, origin: str | None, cookies: str = "") -> ClientConnection:
-    """Open a WebSocket as a page of `origin` would."""
-    return connect(
-        f"ws://{server.host}/ws/chat/",
-        origin=None if origin is None else Origin(origin),
-        additional_headers={"Cookie": cookies},
-    )
-
-
-class Client:
-    """A WebSocket client that talks in events."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-
-    def send(self, event: str, data: Any = None, **more: Any) -> None:
-        self.socket.send(json.dumps({"event": event, "data": data, **more}))
-
-    def receive(self) -> dict[str, Any]:
-        envelope: dict[str, Any] = json.loads(self.socket.recv(DEADLINE))
-        return envelope
-
-    def join(self, room: str) -> None:
-        """Join a room, and return once the server has done so."""
-        self.send("room.join", {"room": room})
-        self.sync()
-
-    def sync(self) -> None:
-        """Return once the server has handled all that was sent before."""
-        self.send("sync")
-        assert self.receive()["data"]["code"] == "unknown_event"
-
-
 Connect = Callable[..., Client]
 
 
@@ -100,10 +63,16 @@ def client(server: Server) -> Iterator[Connect]:
             visitor = Visitor(server)
             if name is not None:
                 visitor.enter(name=name, room="tea")
-            socket = connect_to(server, server.url, visitor.header())
-            return Client(stack.enter_context(socket))
+            headers = {"Origin": server.url, "Cookie": visitor.header()}
+            return stack.enter_context(connected(server, headers))
 
         yield connect_client
+
+
+def join(client: Client, room: str) -> None:
+    """Join a room, and return once the server has done so."""
+    client.send("room.join", {"room": room})
+    client.sync()
 
 
 # The page
@@ -140,8 +109,8 @@ def test_name_needs_the_csrf_token(server: Server) -> None:
 
 def test_room_receives_what_a_member_sends(client: Connect) -> None:
     ada, bob = client("Ada"), client("Bob")
-    ada.join("tea")
-    bob.join("tea")
+    join(ada, "tea")
+    join(bob, "tea")
     ada.send("message.send", {"room": "tea", "text": "Hello <b>you</b> ☕"})
     data = {"room": "tea", "text": "Hello <b>you</b> ☕", "from": "Ada"}
     assert bob.receive() == {"event": "message.receive", "data": data}
@@ -150,22 +119,22 @@ def test_room_receives_what_a_member_sends(client: Connect) -> None:
 
 def test_sender_is_who_the_session_says(client: Connect) -> None:
     eve = client("Eve")
-    eve.join("tea")
+    join(eve, "tea")
     eve.send("message.send", {"room": "tea", "text": "Hello", "from": "Ada"})
     assert eve.receive()["data"]["from"] == "Eve"
 
 
 def test_client_without_a_name_is_a_guest(client: Connect) -> None:
     guest = client()
-    guest.join("tea")
+    join(guest, "tea")
     guest.send("message.send", {"room": "tea", "text": "Hello"})
     assert re.fullmatch(r"guest \d+", guest.receive()["data"]["from"])
 
 
 def test_other_rooms_do_not_receive_it(client: Connect) -> None:
     ada, eve = client("Ada"), client("Eve")
-    ada.join("tea")
-    eve.join("garden")
+    join(ada, "tea")
+    join(eve, "garden")
     ada.send("message.send", {"room": "tea", "text": "Between us"})
     assert ada.receive()["event"] == "message.receive"
     eve.sync()  # Nothing came before the answer.
@@ -173,8 +142,8 @@ def test_other_rooms_do_not_receive_it(client: Connect) -> None:
 
 def test_client_that_left_neither_receives_nor_sends(client: Connect) -> None:
     ada, bob = client("Ada"), client("Bob")
-    ada.join("tea")
-    bob.join("tea")
+    join(ada, "tea")
+    join(bob, "tea")
     bob.send("room.leave", {"room": "tea"})
     bob.sync()
     ada.send("message.send", {"room": "tea", "text": "Is Bob here?"})
@@ -186,11 +155,11 @@ def test_client_that_left_neither_receives_nor_sends(client: Connect) -> None:
 def test_client_may_be_in_no_more_than_fifty_rooms(client: Connect) -> None:
     ada = client("Ada")
     for number in range(50):
-        ada.join(f"room-{number}")
+        join(ada, f"room-{number}")
     ada.send("room.join", {"room": "one-more"})
     assert ada.receive()["data"]["code"] == "too_many_rooms"
     ada.send("room.leave", {"room": "room-7"})
-    ada.join("one-more")
+    join(ada, "one-more")
 
 
 # What bad input gets
@@ -199,7 +168,7 @@ def test_client_may_be_in_no_more_than_fifty_rooms(client: Connect) -> None:
 @pytest.mark.parametrize("text", ["", " \n", "x" * 2001, None, 7, ["Hello"], {"a": 1}])
 def test_text_that_is_none_is_refused(client: Connect, text: Any) -> None:
     ada = client("Ada")
-    ada.join("tea")
+    join(ada, "tea")
     ada.send("message.send", {"room": "tea", "text": text})
     assert ada.receive()["data"]["code"] == "invalid_text"
 
@@ -229,7 +198,7 @@ def test_frame_that_is_no_envelope_is_malformed(client: Connect, frame: str | by
     ada = client("Ada")
     ada.socket.send(frame)
     assert ada.receive()["data"]["code"] == "malformed"
-    ada.join("tea")  # The socket is still open.
+    join(ada, "tea")  # The socket is still open.
 
 
 def test_unknown_event_is_answered_with_its_ref(client: Connect) -> None:
@@ -241,10 +210,10 @@ def test_unknown_event_is_answered_with_its_ref(client: Connect) -> None:
     assert reply["ref"] == "r1"
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", None])
-def test_other_origins_are_refused(server: Server, origin: str | None) -> None:
-    with pytest.raises(InvalidStatus, match="403"):
-        connect_to(server, origin)
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {}])
+def test_other_origins_are_refused(server: Server, headers: dict[str, str]) -> None:
+    with pytest.raises(InvalidStatus, match="403"), connected(server, headers):
+        pass
 
 
 # Metrics and the development server
@@ -254,8 +223,8 @@ def test_metrics_count_connections_and_messages(server: Server, client: Connect)
     wait_for_metric(server, "ws_connections", 0)
     before = metric(server, "ws_messages_out_total")
     ada, bob = client("Ada"), client("Bob")
-    ada.join("tea")
-    bob.join("tea")
+    join(ada, "tea")
+    join(bob, "tea")
     ada.send("message.send", {"room": "tea", "text": "Hello"})
     assert bob.receive()["event"] == "message.receive"
     assert metric(server, "ws_connections") == 2
@@ -270,8 +239,8 @@ def test_runserver_serves_the_page_and_the_gateway(tmp_path: Path) -> None:
     command = ("manage.py", "runserver", "--noreload", "{port}")
     with demo_server(tmp_path, *command) as server:
         assert "Your name" in Visitor(server).get("/")
-        with connect_to(server, server.url) as socket:
-            Client(socket).join("tea")
+        with connected(server) as guest:
+            join(guest, "tea")
 
 
 def metric(server: Server, name: str) -> float:

@@ -1,0 +1,76 @@
+"""The README: its quickstart runs, and its tables are what the code says."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from arcly_channels import CloseCode
+from arcly_channels.conf import Settings
+from arcly_channels.metrics import LayerCollector
+from tests.clients import DEADLINE, Client, connected
+from tests.documents import README, blocks, build_project, section, table
+from tests.servers import Server
+
+
+def test_quickstart_serves_a_chat(tmp_path: Path) -> None:
+    quickstart = section(README, "Quickstart")
+    project = build_project(quickstart, tmp_path)
+    add_view(project, next(code for code in blocks(quickstart, "python") if "# in a view" in code))
+    arguments = ("-m", "daphne", "--port", "{port}", "mysite.asgi:application")
+    environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    with (
+        Server(*arguments, directory=tmp_path, environment=environment, cwd=project) as server,
+        connected(server) as ada,
+        connected(server) as bob,
+    ):
+        join_and_say(ada, "I am Ada")
+        join_and_say(bob, "I am Bob")
+        assert ada.receive() == message("I am Bob")
+        urlopen(f"{server.url}/kettle", timeout=DEADLINE).close()
+        assert ada.receive() == bob.receive() == message("The kettle is on")
+
+
+def test_settings_are_those_of_the_code() -> None:
+    rows = {row["setting"]: row["default"] for row in table(section(README, "Settings"))}
+    assert rows == {each.name: str(each.default) for each in dataclasses.fields(Settings)}
+
+
+def test_close_codes_are_those_of_the_code() -> None:
+    rows = table(section(README, "Close codes"))
+    assert [(int(row["code"]), row["name"], row["reconnect?"]) for row in rows] == [
+        (code.value, code.name, code.reconnect) for code in CloseCode
+    ]
+
+
+def test_metrics_are_those_of_the_code() -> None:
+    found = []
+    for metric in LayerCollector().collect():
+        labels = {label for sample in metric.samples for label in sample.labels}
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        found.append((name, metric.type, ", ".join(sorted(labels)), metric.documentation))
+    rows = table(section(README, "Metrics"))
+    assert [(row["metric"], row["type"], row["labels"], row["meaning"]) for row in rows] == found
+
+
+def add_view(project: Path, code: str) -> None:
+    """Make the code a view of the project, at /kettle."""
+    view = "def kettle(request):\n" + textwrap.indent(code, "    ")
+    (project / "mysite" / "urls.py").write_text(
+        "from django.http import HttpResponse\nfrom django.urls import path\n\n"
+        f'{view}    return HttpResponse("told")\n\nurlpatterns = [path("kettle", kettle)]\n'
+    )
+
+
+def join_and_say(client: Client, text: str) -> None:
+    """Join the room, write to it, and return once that came back."""
+    client.send("room.join", {"room": "tea"})
+    client.send("message.send", {"room": "tea", "text": text})
+    assert client.receive() == message(text)
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"event": "message.receive", "data": {"room": "tea", "text": text}}
