@@ -1,0 +1,56 @@
+"""What all tests share: clocks that a test moves, and a channel layer that is its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from channels.layers import channel_layers
+from hypothesis import settings
+
+from arcly_channels.layers import LocalChannelLayer
+
+settings.register_profile("suite", deadline=None, database=None)  # No deadline: machines differ.
+settings.load_profile("suite")
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Makes so many seconds pass at once, for all that asks `time.monotonic`; asyncio is one."""
+    real, passed = time.monotonic, 0.0
+
+    def advance(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
+    return advance
+
+
+@pytest.fixture
+async def layer() -> AsyncIterator[LocalChannelLayer]:
+    """The default channel layer, new for this test."""
+    layer = LocalChannelLayer()
+    channel_layers.set("default", layer)
+    yield layer
+    await layer.close()
+    del channel_layers.backends["default"]

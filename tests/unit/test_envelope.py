@@ -1,0 +1,306 @@
+"""The wire format: what is written, what is refused, and what is read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import json
+import math
+import uuid
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import IntegerChoices, TextChoices
+from django.utils.functional import lazystr
+from django.utils.safestring import mark_safe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arcly_channels.envelope import Event, Frame, decode, encode
+from arcly_channels.exceptions import EnvelopeError, MalformedFrame
+from arcly_channels.layers.event import encode_event
+
+UTC = datetime.timezone.utc
+
+
+class Suit(TextChoices):
+    HEARTS = "h", "Hearts"
+
+
+class Rank(IntegerChoices):  # type: ignore[metaclass]  # The stubs are mistaken.
+    ACE = 1, "Ace"
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Whole(int):
+    pass
+
+
+class Real(float):
+    pass
+
+
+@dataclasses.dataclass
+class Line:
+    name: str
+    price: decimal.Decimal
+    note: object = None
+
+
+def written(data: Any) -> Any:
+    """Return what the client reads as the data of an event."""
+    return json.loads(encode_event("e", data).text)["data"]
+
+
+def refusal(data: Any) -> EnvelopeError:
+    with pytest.raises(EnvelopeError) as raised:
+        encode_event("e", data)
+    return raised.value
+
+
+# Writing
+
+
+def test_envelope_is_compact_json_with_event_first() -> None:
+    frame = encode("greeting", {"to": "wörld"})
+    assert frame.payload == '{"event":"greeting","data":{"to":"wörld"}}'.encode()
+
+
+def test_missing_data_is_null() -> None:
+    assert encode("ping", None).text == '{"event":"ping","data":null}'
+
+
+def test_ref_follows_event_and_data() -> None:
+    assert encode("done", 1, ref="r1").text == '{"event":"done","data":1,"ref":"r1"}'
+
+
+@pytest.mark.parametrize("ref", [0, "", False])
+def test_ref_that_is_false_is_written(ref: object) -> None:
+    assert json.loads(encode("done", 1, ref=ref).text)["ref"] == ref
+
+
+def test_ref_of_none_is_left_out() -> None:
+    assert "ref" not in json.loads(encode("done", 1, ref=None).text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lazystr("later"),
+        mark_safe("<b>safe</b>"),
+        decimal.Decimal("1.50"),
+        uuid.UUID(int=7),
+        datetime.date(2024, 2, 29),
+        datetime.datetime(2024, 2, 29, 12, 30, 15, 123456),  # noqa: DTZ001  # Naive on purpose.
+        datetime.datetime(2024, 2, 29, 12, 30, 15, 123456, UTC),
+        datetime.time(12, 30, 15, 123456),
+        datetime.timedelta(days=1, seconds=2),
+        Suit.HEARTS,
+        Rank.ACE,
+        Point(1, 2),
+        (1, (2, 3)),
+        Text("text"),
+        Whole(3),
+        Real(1.5),
+        OrderedDict(b=1, a=2),
+        {2: "int", 1.5: "float", True: "bool", None: "null"},
+        {mark_safe("key"): Suit.HEARTS},
+        {Suit.HEARTS: 1},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_value_is_written_as_django_writes_it(value: Any) -> None:
+    assert written(value) == json.loads(json.dumps(value, cls=DjangoJSONEncoder))
+
+
+def test_enum_is_written_as_its_value() -> None:
+    assert written(Colour.RED) == "red"
+
+
+def test_dataclass_is_written_as_its_fields() -> None:
+    line = Line("tea", decimal.Decimal("2.50"))
+    assert written([line]) == [{"name": "tea", "price": "2.50", "note": None}]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, Real("nan")])
+def test_number_that_json_lacks_is_null(value: float) -> None:
+    assert written({"n": [value]}) == {"n": [None]}
+
+
+@pytest.mark.parametrize("key", ["", "a.b", "ключ", "\x00"])
+def test_any_string_is_a_key(key: str) -> None:
+    assert written({key: 1}) == {key: 1}
+
+
+# Refusing
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        b"bytes",
+        {1, 2},
+        1 << 64,
+        "\ud800",
+        len,
+        datetime.time(12, tzinfo=UTC),
+        User(username="ann"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_value_that_json_lacks_is_refused_with_its_path(value: Any) -> None:
+    error = refusal({"items": [{"price": 1}, {"price": value}]})
+    assert error.path == "data.items[1].price"
+
+
+def test_queryset_is_refused_without_a_query() -> None:
+    assert refusal({"users": User.objects.all()}).path == "data.users"
+
+
+def test_value_in_a_dataclass_is_named() -> None:
+    assert refusal([Line("tea", decimal.Decimal(1), note=object())]).path == "data[0].note"
+
+
+def test_value_in_a_tuple_is_named() -> None:
+    assert refusal((1, Point(1, 2), (3, object()))).path == "data[2][1]"
+
+
+def test_key_that_json_lacks_is_named() -> None:
+    assert refusal({"by": {(1, 2): "x"}}).path == "data.by.<key (1, 2)>"
+
+
+def test_ref_that_json_lacks_is_named() -> None:
+    with pytest.raises(EnvelopeError) as raised:
+        encode("e", None, ref={1})
+    assert raised.value.path == "ref"
+
+
+def test_refusal_says_where_and_why() -> None:
+    error = refusal({"user": User(username="ann")})
+    assert str(error) == f"data.user cannot be sent: {error.problem}"
+    assert "User is not JSON serializable" in error.problem
+
+
+def test_refusal_is_a_value_error() -> None:
+    assert isinstance(refusal(object()), ValueError)
+
+
+def test_list_that_contains_itself_is_refused() -> None:
+    cycle: list[Any] = [1]
+    cycle.append(cycle)
+    assert "contains itself" in refusal({"cycle": cycle}).problem
+
+
+def test_dictionary_that_contains_itself_is_refused() -> None:
+    cycle: dict[str, Any] = {}
+    cycle["me"] = cycle
+    assert refusal(cycle).path.startswith("data.me.me")
+
+
+def test_data_nested_too_deeply_is_refused() -> None:
+    deep: Any = None
+    for _ in range(300):
+        deep = [deep]
+    assert refusal({"deep": deep}).path.startswith("data.deep[0]")
+
+
+@pytest.mark.parametrize("event", ["", None, 1, b"e", "\ud800"])
+def test_event_that_is_no_name_is_refused(event: Any) -> None:
+    with pytest.raises(EnvelopeError) as raised:
+        encode(event, None)
+    assert raised.value.path == "event"
+
+
+# Frames
+
+
+def test_frame_of_text_holds_its_utf8() -> None:
+    frame = Frame.from_text("é")
+    assert (frame.payload, frame.size, frame.is_text, frame.text) == (b"\xc3\xa9", 2, True, "é")
+
+
+def test_frame_of_text_refuses_a_lone_surrogate() -> None:
+    with pytest.raises(EnvelopeError, match="not valid Unicode"):
+        Frame.from_text("\ud800")
+
+
+def test_frame_decodes_its_text_once() -> None:
+    frame = encode("e", "long enough not to be interned")
+    assert frame.text is frame.text
+
+
+def test_frame_shows_its_kind_and_size_but_not_its_payload() -> None:
+    assert repr(Frame(b"secret", is_text=False)) == "<Frame binary, 6 bytes>"
+
+
+# Reading
+
+
+def test_envelope_is_read_into_event_data_and_ref() -> None:
+    assert decode('{"ref":7,"data":[1],"event":"e"}') == Event("e", [1], 7)
+
+
+def test_envelope_without_data_has_none() -> None:
+    assert decode('{"event":"e"}') == Event("e", None, None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "nope", "NaN", '{"event":"\\ud800"}', "[" * 5000])
+def test_text_that_is_no_json_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedFrame, match="not JSON"):
+        decode(text)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "1", '"event"', "true"])
+def test_json_that_is_no_object_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedFrame, match="not a JSON object"):
+        decode(text)
+
+
+@pytest.mark.parametrize("event", ["null", "1", "[]", "{}", "true"])
+def test_event_that_is_no_string_is_malformed(event: str) -> None:
+    with pytest.raises(MalformedFrame, match='no string "event"'):
+        decode(f'{{"event":{event}}}')
+
+
+def test_malformed_envelope_keeps_its_ref() -> None:
+    with pytest.raises(MalformedFrame) as raised:
+        decode('{"ref":[1,2]}')
+    assert raised.value.ref == [1, 2]
+
+
+# There and back
+
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(event=st.text(min_size=1), data=json_values, ref=json_values)
+def test_what_is_written_is_read_back(event: str, data: Any, ref: Any) -> None:
+    assert decode(encode(event, data, ref=ref).text) == Event(event, data, ref)
+
+
+@given(data=json_values)
+def test_what_is_written_is_what_django_would_write(data: Any) -> None:
+    assert written(data) == json.loads(json.dumps(data, cls=DjangoJSONEncoder))
