@@ -43,6 +43,7 @@ class Pump(Lane):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.loop = loop
+        self._is_running = False
         self._is_flush_due = False
         self._flush_passed: asyncio.Future[None] | None = None
         self._calls = 0
@@ -68,7 +69,8 @@ class Pump(Lane):
         """
         running = _running_loop()
         if running is self.loop or self.is_dead:
-            self._run_posted()  # These were called before this one.
+            if not self._is_running:  # Else they would nest, as deep as there are evictions.
+                self._run_posted()  # These were called before this one.
             self._run_now(function, args)
         else:
             if running is None and self.loop.is_running():
@@ -108,7 +110,11 @@ class Pump(Lane):
 
     def _run_now(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
         self._calls += 1
-        function(*args)
+        was_running, self._is_running = self._is_running, True
+        try:
+            function(*args)
+        finally:
+            self._is_running = was_running
         if self.ready and not self._is_flush_due and not self.is_dead:
             self._is_flush_due = True
             self.loop.call_soon(self._flush)
