@@ -1,0 +1,96 @@
+"""The setting ARCLY_CHANNELS: its defaults, and what is wrong with a value of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from arcly_channels.conf import get_settings, problems
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+DEFAULTS = {
+    "OUTBOUND_BUFFER": 256,
+    "OUTBOUND_BUFFER_BYTES": 1048576,
+    "EVICTION_GRACE": 1.0,
+    "MAX_CONNECTIONS": 0,
+    "PING_INTERVAL": 20,
+    "IDLE_TIMEOUT": 60,
+    "DRAIN_DEADLINE": 10,
+}
+
+
+def test_defaults_are_the_seeds(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {}
+    assert dataclasses.asdict(get_settings()) == DEFAULTS
+
+
+def test_project_without_the_setting_has_the_defaults(settings: Settings) -> None:
+    del settings.ARCLY_CHANNELS
+    assert dataclasses.asdict(get_settings()) == DEFAULTS
+
+
+def test_given_value_is_in_force_and_the_others_keep_their_defaults(
+    settings: Settings,
+) -> None:
+    settings.ARCLY_CHANNELS = {"OUTBOUND_BUFFER": 8}
+    assert dataclasses.asdict(get_settings()) == {**DEFAULTS, "OUTBOUND_BUFFER": 8}
+
+
+def test_changed_setting_is_in_force_at_once(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {"MAX_CONNECTIONS": 1}
+    get_settings()
+    settings.ARCLY_CHANNELS = {"MAX_CONNECTIONS": 2}
+    assert get_settings().MAX_CONNECTIONS == 2
+
+
+@pytest.mark.parametrize("key", DEFAULTS)
+def test_default_is_without_problems(key: str) -> None:
+    assert problems({key: DEFAULTS[key]}) == []
+
+
+@pytest.mark.parametrize("key", sorted(DEFAULTS.keys() - {"OUTBOUND_BUFFER_BYTES"}))
+@pytest.mark.parametrize("value", ["1", None, True, -1, math.nan, math.inf, [1]])
+def test_value_that_is_no_number_from_zero_is_a_problem(key: str, value: Any) -> None:
+    (problem,) = problems({key: value})
+    assert problem.message == f"ARCLY_CHANNELS[{key!r}] is {value!r}"
+
+
+@pytest.mark.parametrize("key", ["OUTBOUND_BUFFER", "OUTBOUND_BUFFER_BYTES"])
+def test_buffer_of_nothing_is_a_problem(key: str) -> None:
+    (problem,) = problems({key: 0})
+    assert problem.hint == "A whole number of at least 1 is needed."
+
+
+@pytest.mark.parametrize("key", ["OUTBOUND_BUFFER", "OUTBOUND_BUFFER_BYTES", "MAX_CONNECTIONS"])
+def test_count_that_is_not_whole_is_a_problem(key: str) -> None:
+    assert len(problems({key: 1.5})) == 1
+
+
+@pytest.mark.parametrize("key", ["EVICTION_GRACE", "PING_INTERVAL", "IDLE_TIMEOUT"])
+@pytest.mark.parametrize("value", [0, 0.5, 7])
+def test_duration_is_any_number_from_zero(key: str, value: float) -> None:
+    assert problems({key: value}) == []
+
+
+def test_unknown_key_is_a_problem_and_the_hint_names_the_keys() -> None:
+    (problem,) = problems({"OUTBOUND_BUFER": 1})
+    assert "OUTBOUND_BUFER" in problem.message
+    assert all(key in problem.hint for key in DEFAULTS)
+
+
+@pytest.mark.parametrize("given", [None, [], "OUTBOUND_BUFFER", 1])
+def test_setting_that_is_no_dict_is_a_problem(given: object) -> None:
+    (problem,) = problems(given)
+    assert problem.message == "ARCLY_CHANNELS is not a dict"
+
+
+def test_bad_settings_raise_with_everything_that_is_wrong(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {"OUTBOUND_BUFFER": 0, "NONE_SUCH": 1}
+    with pytest.raises(ImproperlyConfigured, match=r"OUTBOUND_BUFFER.*NONE_SUCH"):
+        get_settings()

@@ -1,0 +1,95 @@
+"""Imports point one way, the core is free of frameworks, and each library has one door."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import arcly_channels
+
+PACKAGE = Path(arcly_channels.__file__).parent
+
+ORDER = [
+    {"_version", "exceptions", "close_codes"},
+    {"envelope"},
+    {"rooms"},
+    {"outbox", "membership"},
+    {"registry"},
+    {"patience", "pump"},
+    {"conf"},
+    {"transports"},
+    {"layers"},
+    {"metrics"},
+    {"identity"},
+    {"gateway"},
+    {"apps", "checks", "urls", "views", "testing", "management"},
+    {"arcly_channels"},
+]
+"""The parts of the package; each imports from those before it and from its own line."""
+
+CORE = {part for line in ORDER[:5] for part in line} | {"patience"}
+ONE_DOOR = [
+    {"prometheus_client", "django_prometheus"},
+    {"daphne", "twisted", "autobahn"},
+    {"redis"},
+    {"jwt"},
+]
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(file: Path) -> str:
+    """Return the part that a file belongs to: a module or a folder of the package."""
+    first = file.relative_to(PACKAGE).parts[0]
+    return "arcly_channels" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the full name of everything that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rank(part: str) -> int:
+    return next(number for number, line in enumerate(ORDER) if part in line)
+
+
+def name_of(file: Path) -> str:
+    return str(file.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_every_part_has_its_place(file: Path) -> None:
+    assert any(part_of(file) in line for line in ORDER)
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_imports_point_one_way(file: Path) -> None:
+    for name in imports(file):
+        package, *path = name.split(".")
+        if package == "arcly_channels":
+            assert rank(path[0]) <= rank(part_of(file)), f"{name} in {file}"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if part_of(file) in CORE], ids=name_of)
+def test_core_is_free_of_frameworks_and_event_loops(file: Path) -> None:
+    allowed = (sys.stdlib_module_names | {"arcly_channels", "orjson"}) - {"asyncio"}
+    assert {name.split(".")[0] for name in imports(file)} <= allowed
+
+
+@pytest.mark.parametrize("library", ONE_DOOR, ids=" ".join)
+def test_library_is_imported_by_one_file_at_most(library: set[str]) -> None:
+    doors = [
+        name_of(file)
+        for file in FILES
+        if not library.isdisjoint(name.split(".")[0] for name in imports(file))
+    ]
+    assert len(doors) <= 1
