@@ -53,9 +53,12 @@ class LocalChannelLayer(BaseChannelLayer):
         if overflow not in OVERFLOWS:
             raise ValueError(f"overflow is one of {', '.join(OVERFLOWS)}, not {overflow!r}")
         _require_positive(expiry=expiry, group_expiry=group_expiry, capacity=capacity)
-        _require_positive(**{str(k): v for k, v in (channel_capacity or {}).items()})
+        capacities = {} if channel_capacity is None else channel_capacity
+        if not isinstance(capacities, Mapping):
+            raise TypeError(f"channel_capacity is a dict, not {capacities!r}")
+        _require_positive(**{str(pattern): value for pattern, value in capacities.items()})
         super().__init__(expiry=expiry, capacity=capacity)
-        self.channel_capacity = self.compile_capacities(channel_capacity or {})
+        self.channel_capacity = self.compile_capacities(capacities)
         self.group_expiry = group_expiry
         self.registry = ConnectionRegistry(shards=shards)
         self._channels = Channels(

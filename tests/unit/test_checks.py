@@ -1,0 +1,117 @@
+"""The system checks: wrong settings are found before a server starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+OURS = "arcly_channels.layers.LocalChannelLayer"
+
+
+def found() -> list[CheckMessage]:
+    return run_checks(tags=["arcly_channels"])
+
+
+def with_config(settings: Settings, config: Any) -> list[CheckMessage]:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": OURS, "CONFIG": config}}
+    return found()
+
+
+def test_good_settings_have_no_messages() -> None:
+    assert found() == []
+
+
+def test_bad_setting_is_an_error_with_a_hint(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {"OUTBOUND_BUFFER": "many"}
+    (error,) = found()
+    assert (error.id, error.msg) == (
+        "arcly_channels.E001",
+        "ARCLY_CHANNELS['OUTBOUND_BUFFER'] is 'many'",
+    )
+    assert error.hint
+
+
+def test_every_bad_setting_is_an_error(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {"OUTBOUND_BUFFER": 0, "UNKNOWN": 1}
+    assert [error.id for error in found()] == ["arcly_channels.E001"] * 2
+
+
+def test_setting_of_a_wrong_type_is_an_error(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = ["OUTBOUND_BUFFER"]
+    assert [error.id for error in found()] == ["arcly_channels.E001"]
+
+
+def test_manage_py_check_fails_for_a_bad_setting(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {"UNKNOWN": 1}
+    with pytest.raises(SystemCheckError, match=r"arcly_channels\.E001"):
+        call_command("check")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"unknown": 1},
+        {"overflow": "explode"},
+        {"overflow": ["evict"]},
+        {"capacity": 0},
+        {"capacity": "100"},
+        {"capacity": True},
+        {"expiry": -1},
+        {"group_expiry": None},
+        {"channel_capacity": {"http.*": 0}},
+        {"channel_capacity": ["http.*"]},
+        {"channel_capacity": {1: 10}},
+        {"channel_capacity": 5},
+        {"shards": 0},
+        {"shards": "8"},
+        {"shards": 1.5},
+        ["capacity"],
+        "capacity",
+        None,
+    ],
+    ids=str,
+)
+def test_layer_whose_config_cannot_be_used_is_an_error(settings: Settings, config: Any) -> None:
+    (error,) = with_config(settings, config)
+    assert error.id == "arcly_channels.E002"
+    assert 'CHANNEL_LAYERS["default"]' in error.msg
+    assert error.hint
+
+
+def test_good_config_of_a_layer_has_no_messages(settings: Settings) -> None:
+    config = {"capacity": 10, "channel_capacity": {"http.*": 5}, "overflow": "drop_oldest"}
+    assert with_config(settings, config) == []
+
+
+def test_every_layer_is_checked(settings: Settings) -> None:
+    bad = {"BACKEND": OURS, "CONFIG": {"capacity": 0}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": OURS}, "other": bad}
+    (error,) = found()
+    assert 'CHANNEL_LAYERS["other"]' in error.msg
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 0}},
+        {"BACKEND": "not.installed.Layer"},
+        {"CONFIG": {}},
+        None,
+    ],
+    ids=str,
+)
+def test_layer_that_is_not_ours_is_left_to_channels(settings: Settings, layer: Any) -> None:
+    settings.CHANNEL_LAYERS = {"default": layer}
+    assert found() == []
+
+
+def test_project_without_layers_has_no_messages(settings: Settings) -> None:
+    del settings.CHANNEL_LAYERS
+    assert found() == []
