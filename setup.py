@@ -28,7 +28,10 @@ setup(
         "jwt": ["PyJWT[crypto]>=2.8"],
         "typed": ["pydantic>=2"],
         "dev": [
+            "cryptography>=42",
             "django-stubs>=5",
+            "granian>=1.6",
+            "hypercorn>=0.17",
             "hypothesis>=6.100",
             "mypy>=1.10",
             "playwright>=1.45",
@@ -36,7 +39,10 @@ setup(
             "pytest-asyncio>=0.24",
             "pytest-django>=4.8",
             "ruff>=0.6",
+            "uvicorn>=0.30",
+            "uvloop>=0.19",
             "websockets>=13",
+            "wsproto>=1.2",
         ],
     },
     classifiers=[

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import enum
 
+SENDABLE = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+"""The codes that may stand in a close frame (RFC 6455, sections 7.4.1 and 7.4.2)."""
+
 
 class CloseCode(enum.IntEnum):
     """A WebSocket close code; `reconnect` is what a well-made client does about it."""

@@ -32,8 +32,6 @@ class Transport(Protocol):
 
     def flush(self, outbox: Outbox) -> None: ...
 
-    def stop(self) -> None: ...
-
 
 class Lane:
     """Runs the calls that touch a set of outboxes, one at a time.
@@ -59,6 +57,9 @@ class Lane:
             ready, self.ready = self.ready, []
             for outbox in ready:
                 outbox.flush()
+
+    def admit(self, outbox: Outbox) -> None:
+        """Take note of an outbox that will live here, and of its bounds."""
 
     async def settle(self) -> None:
         """Wait, from any event loop, until senders who can wait may send more."""
@@ -122,6 +123,7 @@ class Outbox:
         self.close_code: int | None = None
         """Set once the outbox takes no more frames: the code to close with after the backlog."""
         self.close_reason = ""
+        self.lane.admit(self)
 
     @property
     def pending_frames(self) -> int:
@@ -201,9 +203,7 @@ class Outbox:
 
     def cut(self) -> None:
         """Drop everything, the transport too: the socket is gone."""
-        transport, self.transport = self.transport, None
-        if transport is not None:
-            transport.stop()
+        self.transport = None
         self.close(CUT)
         self.discard()
 

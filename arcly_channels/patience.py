@@ -1,17 +1,18 @@
 """How long senders wait for a connection that lags behind a burst: a token bucket of seconds.
 
 A client that reads gets time to catch up; one that takes nothing is given up on after `STALL`; and
-no client can hold senders up for more than `REGAINED` of the time in the long run.
+no connection can hold senders up for more than `CREDIT` in a burst, or `REGAINED` of the time in
+the long run.
 """
 
 from __future__ import annotations
 
 from arcly_channels.outbox import Outbox
 
-STALL = 0.1
+STALL = 0.25
 """Seconds without taking a frame after which a pressed outbox is no longer waited for."""
 
-CREDIT = 1.0
+CREDIT = 10.0
 """Seconds that senders wait for one connection in a burst."""
 
 REGAINED = 0.05

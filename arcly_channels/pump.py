@@ -8,10 +8,12 @@ them. A client that takes nothing is hardly waited for; see `patience`.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.outbox import Lane, Outbox
@@ -33,8 +35,8 @@ BURST_FRAMES = 10_000
 MAX_POSTED = 64
 """How many calls from elsewhere may wait before their senders are made to."""
 
-POST_TIMEOUT = 5.0
-"""Seconds that a thread waits for a loop that does not take its calls."""
+POST_TIMEOUT = 15.0
+"""Seconds that a thread waits for a loop that does not take its calls; above `patience.CREDIT`."""
 
 
 class Pump(Lane):
@@ -51,7 +53,8 @@ class Pump(Lane):
         self._pressed: dict[Outbox, Patience] = {}
         self._relieved: asyncio.Future[None] | None = None
         self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
-        self._has_room_for_posts = threading.Condition()
+        self._max_posted = MAX_POSTED
+        self._settling: set[asyncio.Task[None]] = set()
         self._is_postman_called = False
         self._postman: asyncio.Task[None] | None = None
 
@@ -64,8 +67,9 @@ class Pump(Lane):
     def run(self, function: Callable[..., object], *args: object) -> None:
         """Call `function` at once in the loop's own thread, else post it to the loop.
 
-        A plain thread is made to wait while many posted calls do, and gets `LoopStalled` when the
-        loop does not take them; nothing is posted then. A running loop is never made to wait here.
+        A plain thread is made to wait as in `settle`, and gets `LoopStalled` when the loop does not
+        take what was posted before; this call is not posted then. A running loop is never made to
+        wait here.
         """
         running = _running_loop()
         if running is self.loop or self.is_dead:
@@ -73,15 +77,23 @@ class Pump(Lane):
                 self._run_posted()  # These were called before this one.
             self._run_now(function, args)
         else:
-            if running is None and self.loop.is_running():
-                self._wait_for_room()
+            if running is None and self._is_ahead() and self.loop.is_running():
+                self._wait_in_thread(self._post_settling())
             self._post(function, args)
+
+    def admit(self, outbox: Outbox) -> None:
+        # What was posted runs without a pause before a call in the loop: it has to fit.
+        self._max_posted = min(self._max_posted, max(1, outbox.max_frames // 4))
 
     async def settle(self) -> None:
         """Wait, in any loop, until more can be sent without evicting clients that read."""
         if asyncio.get_running_loop() is not self.loop:
-            if len(self._posted) >= MAX_POSTED:
-                await asyncio.to_thread(self._wait_for_room)
+            if self._is_ahead():
+                try:
+                    settled = asyncio.wrap_future(self._post_settling())
+                    await asyncio.wait_for(settled, POST_TIMEOUT)
+                except asyncio.TimeoutError:
+                    raise LoopStalled(POST_TIMEOUT) from None
             return
         if self._calls >= BURST_CALLS or self.enqueued - self._enqueued_before >= BURST_FRAMES:
             await self._pass_of_flush()
@@ -127,7 +139,7 @@ class Pump(Lane):
         ready, self.ready = self.ready, []
         deadline = time.monotonic() + SLICE
         for start in range(0, len(ready), FEW):
-            if time.monotonic() > deadline:
+            if start and time.monotonic() > deadline:
                 self.ready[:0] = ready[start:]
                 break
             for outbox in ready[start : start + FEW]:
@@ -190,15 +202,33 @@ class Pump(Lane):
         while self._posted and limit != 0:
             self._run_now(*self._posted.popleft())
             limit = None if limit is None else limit - 1
-            with self._has_room_for_posts:
-                self._has_room_for_posts.notify_all()
 
-    def _wait_for_room(self) -> None:
-        with self._has_room_for_posts:
-            if not self._has_room_for_posts.wait_for(
-                lambda: len(self._posted) < MAX_POSTED or self.is_dead, POST_TIMEOUT
-            ):
-                raise LoopStalled(POST_TIMEOUT)
+    def _is_ahead(self) -> bool:
+        """Return whether a sender elsewhere should wait; a guess, as it is another thread's."""
+        return len(self._posted) >= self._max_posted or bool(self._pressed)
+
+    def _post_settling(self) -> Future[None]:
+        """Return a future that is done when all that was posted has run, and the loop settled."""
+        settled: Future[None] = Future()
+        self._post(self._settle_for, (settled,))
+        return settled
+
+    def _settle_for(self, settled: Future[None]) -> None:
+        task = self.loop.create_task(self.settle())
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        task.add_done_callback(partial(_settle, settled))
+
+    def _wait_in_thread(self, settled: Future[None]) -> None:
+        try:
+            settled.result(POST_TIMEOUT)
+        except FutureTimeoutError:
+            raise LoopStalled(POST_TIMEOUT) from None
+
+
+def _settle(settled: Future[None], _: asyncio.Task[None]) -> None:
+    if settled.set_running_or_notify_cancel():  # Else whoever waited has given up.
+        settled.set_result(None)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -43,6 +43,13 @@ class Server:
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running program."""
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process.pid
+
     def start(self) -> None:
         """Start the program, and return once it listens; raise with its log if it does not."""
         with self.log.open("ab") as log:

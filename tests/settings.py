@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 SECRET_KEY = "for-the-tests-only"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -15,4 +18,4 @@ INSTALLED_APPS = [
 ]
 USE_TZ = True
 CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
-ARCLY_CHANNELS: dict[str, object] = {}
+ARCLY_CHANNELS: dict[str, object] = json.loads(os.environ.get("TEST_ARCLY_CHANNELS", "{}"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from channels.consumer import get_handler_name
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from arcly_channels.close_codes import CloseCode
+from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf import get_settings
 from arcly_channels.envelope import Event, Frame, decode
 from arcly_channels.exceptions import InvalidRoom, MalformedFrame, Refused
@@ -54,10 +54,10 @@ class GatewayConsumer(AsyncWebsocketConsumer):
         cls._methods = collect(cls)
 
     @classmethod
-    def as_asgi(cls, **initkwargs: Any) -> Callable[..., Awaitable[None]]:
-        get_settings()  # Bad settings are to fail when the routes are made, not at a message.
-        app: Callable[..., Awaitable[None]] = super().as_asgi(**initkwargs)
-        return app
+    def as_asgi(cls, **initkwargs: Any) -> Any:
+        """Return the ASGI application, as `path()` wants it; bad settings fail here already."""
+        get_settings()
+        return super().as_asgi(**initkwargs)
 
     # What a gateway overrides
 
@@ -170,6 +170,8 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.send_frame(self.id, _frame(message))
         elif kind == "websocket.close":
             code = message.get("code", CloseCode.NORMAL)
+            if code not in SENDABLE:
+                raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
             outbox.lane.run(outbox.close, code, message.get("reason", ""))
         else:
             await self._server_send(message)
@@ -264,10 +266,12 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             if self._client is not None:
                 await self.on_disconnect(self._close_code(code))
         finally:
+            self.channel_layer.disconnect(self.channel_name)
             if self._client is not None and self._outbox is not None:
                 self._client.set_gone()
                 self._outbox.lane.run(self._outbox.cut)
-            self.channel_layer.disconnect(self.channel_name)
+            if self._transport is not None:
+                await self._transport.stop()
 
     def _close_code(self, otherwise: int) -> int:
         """Return the code that this side closed with, or else the peer's, or else `otherwise`."""

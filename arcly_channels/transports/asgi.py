@@ -38,11 +38,13 @@ class AsgiTransport:
     def received(self) -> None:
         pass
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         self._is_stopped = True
-        for task in (self._writer, self._closing):
-            if task is not None:
-                task.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
+        if self._closing is not None:
+            await asyncio.wait([self._closing], timeout=2 * CLOSE_TIMEOUT)
+            self._closing.cancel()
 
     async def _write(self, outbox: Outbox) -> None:
         try:
@@ -58,29 +60,34 @@ class AsgiTransport:
             self._writer = None
 
     async def _close(self, outbox: Outbox) -> None:
-        """Give the writer its grace, then close, then abort a connection that is still there."""
+        """Give the writer its grace, then close, or reset the connection of who does not read.
+
+        The server hangs up when the application has ended, which `abandon` sees to.
+        """
         writer = self._writer
         if writer is not None:
             await asyncio.wait([writer], timeout=self._peer.grace)
         outbox.discard()
+        self._peer.abandon()
+        await asyncio.sleep(0)  # granian takes no close while a `receive` is pending.
         if writer is None or writer.done():
             await self._send_close(outbox.close_code or 1000, outbox.close_reason)
-            await asyncio.sleep(CLOSE_TIMEOUT)  # `stop` cancels this when the peer has answered.
         else:
-            writer.cancel()  # A client that does not read would not see the close frame either.
-        await asyncio.to_thread(reset_connection, self._peer.scope)
-        self._peer.abandon()
+            writer.cancel()
+            await asyncio.to_thread(reset_connection, self._peer.scope)
 
     async def _send_close(self, code: int, reason: str) -> None:
         # Not `wait_for`: there are servers whose `send` does not end when it is cancelled.
         message = {"type": "websocket.close", "code": code, "reason": reason}
         sending = asyncio.ensure_future(self._peer.send(message))
-        try:
-            await asyncio.wait([sending], timeout=CLOSE_TIMEOUT)
-        finally:
-            sending.cancel()
-        if sending.done() and not sending.cancelled() and (error := sending.exception()):
-            logger.debug("The server did not take a close: %r", error)
+        sending.add_done_callback(_log_failure)
+        await asyncio.wait([sending], timeout=CLOSE_TIMEOUT)
+        sending.cancel()
+
+
+def _log_failure(sending: asyncio.Future[None]) -> None:
+    if not sending.cancelled() and (error := sending.exception()):
+        logger.debug("The server did not take a close: %r", error)
 
 
 def _message(frame: Frame) -> Message:

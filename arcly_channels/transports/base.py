@@ -20,8 +20,8 @@ class Peer(NamedTuple):
 
     `grace` is how many seconds a closing connection may take to read its backlog, and `inbound`
     how many frames from the client may wait where the server lets us bound that. `abandon` is
-    called when the connection was aborted: the application should end then. `alive` is called for
-    signs of life that the application does not see.
+    called when this side is done with the connection: the application receives no more and ends.
+    `alive` is called for signs of life that the application does not see.
     """
 
     scope: dict[str, Any]
@@ -51,5 +51,9 @@ class Transport(Protocol):
     def received(self) -> None:
         """Take note that the application has received a message."""
 
-    def stop(self) -> None:
-        """Write nothing more: the socket is gone. Idempotent; cancels whatever was started."""
+    async def stop(self) -> None:
+        """Write nothing more: the socket is gone, or about to go because the application ends.
+
+        Idempotent. Cancels whatever was started and waits for its end, but lets a close message
+        that is under way get out, for at most `CLOSE_TIMEOUT`.
+        """

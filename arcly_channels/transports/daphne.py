@@ -79,8 +79,8 @@ class DaphneTransport(StreamTransport):
         protocol.onPong = self._on_pong
         protocol.onAutoPingTimeout = self._on_ping_timeout
 
-    def stop(self) -> None:
-        super().stop()
+    async def stop(self) -> None:
+        await super().stop()
         for name in ("onMessage", "onPong", "onAutoPingTimeout"):
             vars(self._protocol).pop(name, None)
 

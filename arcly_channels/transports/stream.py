@@ -40,7 +40,7 @@ class StreamTransport:
     def received(self) -> None:
         pass
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         self._is_full = self._is_stopped = True
         self._blocked = None
         if self._timer is not None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from typing import Any
 
-from arcly_channels.transports.base import Peer
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
 from arcly_channels.transports.stream import CHUNK, StreamTransport
 
 logger = logging.getLogger(__name__)
@@ -41,9 +41,10 @@ class UvicornTransport(StreamTransport):
         protocol.pause_writing, protocol.resume_writing = self._on_pause, self._on_resume
         self._closing: asyncio.Task[None] | None = None
 
-    def stop(self) -> None:
-        super().stop()
+    async def stop(self) -> None:
+        await super().stop()
         if self._closing is not None:
+            await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
             self._closing.cancel()
 
     def _on_pause(self) -> None:

@@ -21,7 +21,7 @@ ORDER = [
     {"registry"},
     {"patience", "pump"},
     {"conf"},
-    {"transports"},
+    {"transports", "asgi"},
     {"layers"},
     {"metrics"},
     {"identity"},

@@ -1,0 +1,113 @@
+"""An ASGI application for the tests of the outbound path, to be served by any server.
+
+A member joins the room `all`; whoever connects to `/control` only watches. `events` gathers what
+happened in the server, for `report`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.layers import get_channel_layer  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.urls import path  # noqa: E402
+
+from arcly_channels import GatewayConsumer, broadcast_to_room, subscribe  # noqa: E402
+from arcly_channels.asgi import GatewayApplication  # noqa: E402
+
+PADDING = "x" * 1000
+ROOM = "all"
+
+closed: list[int] = []
+handled: list[int] = []
+
+
+class Gateway(GatewayConsumer):
+    async def on_connect(self) -> None:
+        if self.scope["path"] != "/control":
+            await self.join_room(ROOM)
+        await self.emit("ready", type(self._transport).__name__)
+
+    async def on_disconnect(self, code: int) -> None:
+        closed.append(code)
+
+    @subscribe("burst")
+    async def burst(self, count: int) -> None:
+        for number in range(count):
+            await self.broadcast_to_room(ROOM, "tick", {"n": number, "p": PADDING})
+        await self.emit("done")
+
+    @subscribe("thread")
+    async def burst_from_thread(self, count: int) -> None:
+        def run() -> None:
+            for number in range(count):
+                broadcast_to_room(ROOM, "tick", {"n": number, "p": PADDING})
+
+        await asyncio.get_running_loop().run_in_executor(None, run)
+        await self.emit("done")
+
+    @subscribe("trickle")
+    async def trickle(self, data: dict[str, Any]) -> None:
+        """Broadcast at a steady rate: `count` frames, `every` seconds apart."""
+        for number in range(data["count"]):
+            await self.broadcast_to_room(ROOM, "tick", {"n": number, "p": PADDING})
+            await asyncio.sleep(data["every"])
+        await self.emit("done")
+
+    @subscribe("mixed")
+    async def mixed(self, count: int) -> None:
+        """Alternate emits and broadcasts, then close, all without waiting for anything else."""
+        for number in range(0, count, 2):
+            await self.emit("tick", {"n": number})
+            await self.broadcast("tick", {"n": number + 1})
+        await self.close(4000)
+
+    @subscribe("take")
+    async def take(self, data: dict[str, Any]) -> None:
+        await asyncio.sleep(0.0005)  # A handler that has something to do.
+        handled.append(data["n"])
+
+    @subscribe("close_all")
+    async def close_all(self, code: int) -> None:
+        self.channel_layer.registry.close_all(code)
+
+    @subscribe("report")
+    async def report(self, _: Any) -> None:
+        layer = get_channel_layer()
+        await self.emit(
+            "report",
+            {
+                "evictions": layer.registry.evictions,
+                "connections": layer.registry.connection_count(),
+                "members": len(layer.registry.room_members(ROOM)),
+                "closed": closed,
+                "handled": handled,
+            },
+        )
+
+
+class Hiding:
+    """Middleware that hides the server's `send` in a closure, as some does."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def hidden(message: Any) -> None:
+            await send(message)
+
+        await self.inner(scope, receive, hidden)
+
+
+routes = URLRouter([path(name, Gateway.as_asgi()) for name in ("", "control")])
+application = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(routes)})
+hidden = Hiding(application)
+found_again = GatewayApplication(hidden)
