@@ -1,0 +1,1000 @@
+"""What every channel layer of this package does: the Channels specification, and our promises."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import decimal
+import gc
+import re
+import threading
+import time
+import types
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from channels.exceptions import ChannelFull
+
+from arcly_channels.layers.mailbox import Mailbox
+from tests.contract.conftest import MakeLayer
+from tests.waiting import DEADLINE, soon, turns
+
+PassTime = Callable[[float], None]
+
+MARK = {"type": "mark"}
+EVICTED = {"type": "gateway.evicted"}
+OWN = "specific.test!own"
+"""A channel of one consumer, as the `!` says; the others are open to all."""
+
+
+def numbered(number: int) -> dict[str, Any]:
+    return {"type": "test.message", "number": number}
+
+
+async def received(layer: Any, channel: str) -> list[Any]:
+    """Return everything that waits on a channel, by number or else by type."""
+    await layer.send(channel, MARK)
+    messages = []
+    while (message := await soon(layer.receive(channel))) != MARK:
+        messages.append(message.get("number", message["type"]))
+    return messages
+
+
+async def fill(layer: Any, channel: str, number: int) -> None:
+    for serial in range(number):
+        await layer.send(channel, numbered(serial))
+
+
+async def overflow_own(layer: Any) -> None:
+    """Fill the channel `OWN` of capacity 1 or 2 by group messages with the numbers from 0."""
+    await layer.group_add("group", OWN)
+    for number in range(3):
+        await layer.group_send("group", numbered(number))
+
+
+async def received_by_evicted(layer: Any) -> list[Any]:
+    """Return what waits on `OWN` up to the eviction. It takes no mark before it has read that."""
+    messages = []
+    while (message := await soon(layer.receive(OWN))) != EVICTED:
+        messages.append(message["number"])
+    return [*messages, message["type"]]
+
+
+def waiting(layer: Any, channel: str) -> asyncio.Task[Any]:
+    return asyncio.create_task(layer.receive(channel))
+
+
+def run_in_thread(make: Callable[[], Awaitable[object]]) -> threading.Thread:
+    """Run what `make` returns in an event loop in a thread of its own."""
+
+    async def run() -> None:
+        await make()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    return thread
+
+
+# Sending and receiving
+
+
+def test_layer_has_the_groups_and_flush_extensions(layer: Any) -> None:
+    assert {"groups", "flush"} <= set(layer.extensions)
+
+
+async def test_sent_message_is_received(layer: Any) -> None:
+    await layer.send("channel", {"type": "test.message", "text": "hello"})
+    assert await soon(layer.receive("channel")) == {"type": "test.message", "text": "hello"}
+
+
+async def test_receiver_waits_for_a_message(layer: Any) -> None:
+    receiver = waiting(layer, "channel")
+    await turns()
+    await layer.send("channel", numbered(1))
+    assert await soon(receiver) == numbered(1)
+
+
+async def test_messages_keep_their_order(layer: Any) -> None:
+    await fill(layer, "channel", 50)
+    assert await received(layer, "channel") == list(range(50))
+
+
+async def test_message_is_received_once(layer: Any) -> None:
+    await layer.send("channel", numbered(1))
+    await soon(layer.receive("channel"))
+    assert await received(layer, "channel") == []
+
+
+async def test_channels_are_apart(layer: Any) -> None:
+    await layer.send("channel-1", numbered(1))
+    await layer.send("channel-2", numbered(2))
+    assert await received(layer, "channel-2") == [2]
+
+
+async def test_process_local_channels_are_apart(layer: Any) -> None:
+    await layer.send("specific.x!a", numbered(1))
+    await layer.send("specific.x!b", numbered(2))
+    assert await received(layer, "specific.x!b") == [2]
+
+
+async def test_channel_name_may_end_at_its_mark(layer: Any) -> None:
+    await layer.send("specific.x!", numbered(1))
+    assert await received(layer, "specific.x!") == [1]
+
+
+async def test_sending_leaves_the_message_as_it_is(layer: Any) -> None:
+    message = {"type": "test.message", "nested": {"a": [1]}}
+    await layer.send(OWN, message)
+    assert message == {"type": "test.message", "nested": {"a": [1]}}
+
+
+async def test_messages_of_any_type_are_carried(layer: Any) -> None:
+    message = {"type": "x", "list": [1, None, "é", b"\x00", 1.5, True], "map": {"a": {1: "b"}}}
+    await layer.send("channel", message)
+    assert await soon(layer.receive("channel")) == message
+
+
+@pytest.mark.parametrize("message", [None, "text", b"bytes", 1, [("type", "x")], set()])
+async def test_message_that_is_no_dict_is_a_type_error(layer: Any, message: Any) -> None:
+    with pytest.raises(TypeError):
+        await layer.send("channel", message)
+    with pytest.raises(TypeError):
+        await layer.group_send("group", message)
+
+
+# Names
+
+
+async def test_new_channels_are_unique(layer: Any) -> None:
+    assert len({await layer.new_channel() for _ in range(1000)}) == 1000
+
+
+async def test_new_channel_is_of_one_consumer(layer: Any) -> None:
+    assert re.fullmatch(r"specific\.[\w.-]+![\w.-]+", await layer.new_channel())
+
+
+async def test_new_channel_takes_a_prefix(layer: Any) -> None:
+    assert (await layer.new_channel("mine.")).startswith("mine.")
+
+
+async def test_new_channel_can_be_used(layer: Any) -> None:
+    channel = await layer.new_channel()
+    await layer.group_add("group", channel)
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, channel) == [1]
+
+
+BAD_NAMES = ["", "a b", "a/b", "été", "a" * 100, "a!b!c", 1, None, b"channel"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+async def test_bad_channel_name_is_a_type_error(layer: Any, name: Any) -> None:
+    for refused in (
+        layer.send(name, MARK),
+        layer.receive(name),
+        layer.group_add("group", name),
+        layer.group_discard("group", name),
+    ):
+        with pytest.raises(TypeError):
+            await soon(refused)
+
+
+@pytest.mark.parametrize("name", [*BAD_NAMES, "group!"])
+async def test_bad_group_name_is_a_type_error(layer: Any, name: Any) -> None:
+    for refused in (
+        layer.group_send(name, MARK),
+        layer.group_add(name, "channel"),
+        layer.group_discard(name, "channel"),
+    ):
+        with pytest.raises(TypeError):
+            await soon(refused)
+
+
+@pytest.mark.parametrize("name", ["a", "a-b_c.9", "A" * 99])
+async def test_valid_name_is_taken_for_channels_and_groups(layer: Any, name: str) -> None:
+    await layer.group_add(name, name)
+    await layer.group_send(name, numbered(1))
+    assert await received(layer, name) == [1]
+
+
+# Capacity
+
+
+async def test_full_channel_raises_channel_full(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=3)
+    await fill(layer, "channel", 3)
+    with pytest.raises(ChannelFull):
+        await layer.send("channel", numbered(3))
+
+
+async def test_message_that_did_not_fit_is_not_delivered(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2)
+    await fill(layer, "channel", 2)
+    with pytest.raises(ChannelFull):
+        await layer.send("channel", numbered(2))
+    assert [(await soon(layer.receive("channel")))["number"] for _ in "ab"] == [0, 1]
+    assert await received(layer, "channel") == []
+
+
+async def test_full_channel_has_room_after_a_receive(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=1)
+    await layer.send("channel", numbered(1))
+    await soon(layer.receive("channel"))
+    await layer.send("channel", numbered(2))
+
+
+async def test_full_channel_leaves_the_others_alone(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=1)
+    await layer.send("channel-1", numbered(1))
+    await layer.send("channel-2", numbered(1))
+
+
+@pytest.mark.parametrize(
+    ("channel", "capacity"),
+    [("http.request", 1), ("http.response!abc", 2), ("websocket.send!abc", 3), ("other", 4)],
+)
+async def test_capacity_of_a_channel_is_that_of_the_first_pattern_that_matches(
+    make_layer: MakeLayer, channel: str, capacity: int
+) -> None:
+    patterns = {"http.request": 1, "http.*": 2, re.compile(r"^websocket.send\!.+"): 3, "http.r*": 9}
+    layer = make_layer(capacity=4, channel_capacity=patterns)
+    await fill(layer, channel, capacity)
+    with pytest.raises(ChannelFull):
+        await layer.send(channel, MARK)
+
+
+# Expiry
+
+
+async def test_expired_message_is_not_received(make_layer: MakeLayer, pass_time: PassTime) -> None:
+    layer = make_layer(expiry=60)
+    await layer.send("channel", numbered(1))
+    pass_time(61)
+    assert await received(layer, "channel") == []
+
+
+async def test_message_is_received_until_it_expires(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=60)
+    await layer.send("channel", numbered(1))
+    pass_time(50)
+    await layer.send("channel", numbered(2))
+    pass_time(20)
+    assert await received(layer, "channel") == [2]
+
+
+async def test_expired_messages_make_room(make_layer: MakeLayer, pass_time: PassTime) -> None:
+    layer = make_layer(expiry=60, capacity=2)
+    await fill(layer, "channel", 2)
+    pass_time(61)
+    await layer.send("channel", numbered(3))
+    assert await received(layer, "channel") == [3]
+
+
+async def test_expired_messages_make_room_for_a_group_message(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=60, capacity=2)
+    await layer.group_add("group", OWN)
+    await fill(layer, OWN, 2)
+    pass_time(61)
+    await layer.group_send("group", numbered(3))
+    assert await received(layer, OWN) == [3]
+
+
+async def test_expired_message_costs_no_groups(make_layer: MakeLayer, pass_time: PassTime) -> None:
+    layer = make_layer(expiry=60)
+    await layer.group_add("group", OWN)
+    await layer.send(OWN, numbered(1))
+    pass_time(61)
+    await layer.group_send("group", numbered(2))
+    assert await received(layer, OWN) == [2]
+
+
+async def test_expired_messages_are_counted(make_layer: MakeLayer, pass_time: PassTime) -> None:
+    layer = make_layer(expiry=60)
+    await fill(layer, "channel", 3)
+    pass_time(61)
+    await received(layer, "channel")
+    assert layer.counts["dropped_expired"] == 3
+
+
+async def test_expired_messages_that_nobody_asks_for_are_dropped_and_counted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=60)
+    await fill(layer, "channel", 3)
+    pass_time(61)
+    await layer.group_send("group", MARK)
+    assert layer.counts["dropped_expired"] == 3
+
+
+# Groups
+
+
+async def test_group_message_reaches_every_member(layer: Any) -> None:
+    for number in range(5):
+        await layer.group_add("group", f"channel-{number}")
+    await layer.group_send("group", numbered(1))
+    assert [await received(layer, f"channel-{number}") for number in range(5)] == [[1]] * 5
+
+
+async def test_group_message_reaches_only_members(layer: Any) -> None:
+    await layer.group_add("group", "member")
+    await layer.group_add("other", "stranger")
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, "stranger") == []
+
+
+async def test_group_message_wakes_a_receiver(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    receiver = waiting(layer, OWN)
+    await turns()
+    await layer.group_send("group", numbered(1))
+    assert await soon(receiver) == numbered(1)
+
+
+async def test_group_messages_and_others_keep_their_order(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    for number in range(0, 20, 2):
+        await layer.group_send("group", numbered(number))
+        await layer.send(OWN, numbered(number + 1))
+    assert await received(layer, OWN) == list(range(20))
+
+
+async def test_member_that_was_added_twice_gets_one_message(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    await layer.group_add("group", OWN)
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, OWN) == [1]
+
+
+async def test_channel_in_several_groups_gets_the_messages_of_all(layer: Any) -> None:
+    for number in range(3):
+        await layer.group_add(f"group-{number}", OWN)
+    for number in range(3):
+        await layer.group_send(f"group-{number}", numbered(number))
+    assert await received(layer, OWN) == [0, 1, 2]
+
+
+async def test_discarded_member_gets_nothing_more(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    await layer.group_discard("group", OWN)
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, OWN) == []
+
+
+async def test_discarded_member_keeps_what_it_got_before(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    await layer.group_send("group", numbered(1))
+    await layer.group_discard("group", OWN)
+    assert await received(layer, OWN) == [1]
+
+
+async def test_channel_that_is_no_member_can_be_discarded(layer: Any) -> None:
+    await layer.group_add("group", "member")
+    await layer.group_discard("group", "stranger")
+    await layer.group_discard("nowhere", "stranger")
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, "member") == [1]
+
+
+async def test_group_without_members_takes_messages(layer: Any) -> None:
+    await layer.group_send("nobody", numbered(1))
+
+
+async def test_membership_ends_after_group_expiry(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(group_expiry=100)
+    await layer.group_add("group", OWN)
+    pass_time(101)
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, OWN) == []
+
+
+async def test_membership_lasts_until_group_expiry(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(group_expiry=100)
+    await layer.group_add("group", OWN)
+    pass_time(99)
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, OWN) == [1]
+
+
+async def test_adding_again_renews_a_membership(make_layer: MakeLayer, pass_time: PassTime) -> None:
+    layer = make_layer(group_expiry=100)
+    for _ in range(3):
+        await layer.group_add("group", OWN)
+        pass_time(60)
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, OWN) == [1]
+
+
+# Flushing
+
+
+async def test_flush_forgets_messages(layer: Any) -> None:
+    await fill(layer, "channel", 3)
+    await layer.flush()
+    assert await received(layer, "channel") == []
+
+
+async def test_flush_forgets_groups(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    await layer.flush()
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, OWN) == []
+
+
+async def test_flush_lets_receivers_wait_on(layer: Any) -> None:
+    receiver = waiting(layer, "channel")
+    await turns()
+    await layer.flush()
+    await turns()
+    await layer.send("channel", numbered(1))
+    assert await soon(receiver) == numbered(1)
+
+
+async def test_flush_forgets_an_eviction(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=1)
+    await overflow_own(layer)
+    await layer.flush()
+    await layer.group_add("group", OWN)
+    await layer.group_send("group", numbered(1))
+    assert await soon(layer.receive(OWN)) == numbered(1)
+
+
+async def test_closed_layer_can_be_used(layer: Any) -> None:
+    await layer.close()
+    await layer.close()
+    await layer.send("channel", numbered(1))
+    assert await received(layer, "channel") == [1]
+
+
+# Isolation
+
+
+async def test_change_by_the_sender_is_not_seen(layer: Any) -> None:
+    message: dict[str, Any] = {"type": "x", "nested": {"list": [1]}}
+    await layer.send("channel", message)
+    message["nested"]["list"].append(2)
+    message["more"] = 1
+    assert await soon(layer.receive("channel")) == {"type": "x", "nested": {"list": [1]}}
+
+
+async def test_change_by_the_sender_of_a_group_message_is_not_seen(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    message = {"type": "x", "nested": {"list": [1]}}
+    await layer.group_send("group", message)
+    message["nested"] = {"list": []}
+    assert await soon(layer.receive(OWN)) == {"type": "x", "nested": {"list": [1]}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "flat",
+        [1],
+        {"a": {"b": [1]}},
+        bytearray(b"bytes"),
+        {1, 2},
+        types.SimpleNamespace(parts=[1]),
+        decimal.Decimal("1.5"),
+        datetime.timedelta(1),
+        uuid.UUID(int=1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_each_member_gets_a_message_of_its_own(layer: Any, value: Any) -> None:
+    for channel in ("member-1", "member-2"):
+        await layer.group_add("group", channel)
+    await layer.group_send("group", {"type": "x", "nested": {"value": value}})
+    first = await soon(layer.receive("member-1"))
+    first["nested"]["value"] = "changed"
+    first["more"] = 1
+    second = await soon(layer.receive("member-2"))
+    assert second == {"type": "x", "nested": {"value": value}}
+    assert type(second["nested"]["value"]) is type(value)
+
+
+async def test_change_by_a_receiver_is_not_seen_by_the_sender(layer: Any) -> None:
+    message: dict[str, Any] = {"type": "x", "object": types.SimpleNamespace(parts=[1])}
+    await layer.send("channel", message)
+    (await soon(layer.receive("channel")))["object"].parts.append(2)
+    assert message["object"].parts == [1]
+
+
+# Receivers
+
+
+async def test_two_waiters_of_one_channel_are_both_served(layer: Any) -> None:
+    waiters = [waiting(layer, "channel") for _ in "ab"]
+    await turns()
+    await layer.send("channel", numbered(1))
+    await layer.send("channel", numbered(2))
+    messages = await soon(asyncio.gather(*waiters))
+    assert sorted(message["number"] for message in messages) == [1, 2]
+
+
+async def test_many_waiters_of_one_channel_are_all_served(layer: Any) -> None:
+    waiters = [waiting(layer, "channel") for _ in range(50)]
+    await turns()
+    await fill(layer, "channel", 50)
+    messages = await soon(asyncio.gather(*waiters))
+    assert sorted(message["number"] for message in messages) == list(range(50))
+
+
+async def test_waiter_that_is_overtaken_goes_on_waiting(layer: Any) -> None:
+    waiter = waiting(layer, "channel")
+    await turns()
+    await layer.send("channel", numbered(1))
+    assert await layer.receive("channel") == numbered(1)  # Before the waiter has its turn.
+    await layer.send("channel", numbered(2))
+    assert await soon(waiter) == numbered(2)
+
+
+async def test_waiter_that_is_cancelled_takes_no_message_with_it(layer: Any) -> None:
+    waiter = waiting(layer, "channel")
+    await turns()
+    waiter.cancel()
+    await turns()
+    await layer.send("channel", numbered(1))
+    assert await received(layer, "channel") == [1]
+
+
+async def test_waiter_that_is_cancelled_when_it_was_woken_takes_no_message_with_it(
+    layer: Any,
+) -> None:
+    waiter = waiting(layer, "channel")
+    await turns()
+    await layer.send("channel", numbered(1))
+    waiter.cancel()
+    await turns()
+    assert await received(layer, "channel") == [1]
+
+
+async def test_message_of_a_cancelled_waiter_wakes_the_next(layer: Any) -> None:
+    cancelled, waiter = waiting(layer, "channel"), waiting(layer, "channel")
+    await turns()
+    await layer.send("channel", numbered(1))
+    cancelled.cancel()
+    assert await soon(waiter) == numbered(1)
+
+
+async def test_receive_with_a_timeout_loses_nothing(layer: Any) -> None:
+    for number in range(20):
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(layer.receive("channel"), 0)
+        await layer.send("channel", numbered(number))
+    assert await received(layer, "channel") == list(range(20))
+
+
+# Threads and event loops
+
+
+async def test_message_from_another_thread_wakes_the_receiver_at_once(layer: Any) -> None:
+    idle, sent = threading.Event(), list[float]()
+
+    async def send() -> None:
+        idle.wait(DEADLINE)
+        sent.append(time.perf_counter())
+        await layer.send("channel", numbered(1))
+
+    thread = run_in_thread(send)
+    receiver = waiting(layer, "channel")
+    await turns()
+    idle.set()  # Nothing else wakes this loop from here on.
+    assert await soon(receiver) == numbered(1)
+    assert time.perf_counter() - sent[0] < 1
+    thread.join(DEADLINE)
+
+
+async def test_group_message_from_another_thread_wakes_the_receiver_at_once(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    idle, sent = threading.Event(), list[float]()
+
+    async def send() -> None:
+        idle.wait(DEADLINE)
+        sent.append(time.perf_counter())
+        await layer.group_send("group", numbered(1))
+
+    thread = run_in_thread(send)
+    receiver = waiting(layer, OWN)
+    await turns()
+    idle.set()
+    assert await soon(receiver) == numbered(1)
+    assert time.perf_counter() - sent[0] < 1
+    thread.join(DEADLINE)
+
+
+async def test_receiver_in_another_loop_is_woken(layer: Any) -> None:
+    messages: list[Any] = []
+    waits = threading.Event()
+
+    async def receive() -> None:
+        asyncio.get_running_loop().call_soon(waits.set)
+        messages.append(await soon(layer.receive("channel")))
+
+    thread = run_in_thread(receive)
+    await asyncio.to_thread(waits.wait, DEADLINE)
+    await layer.send("channel", numbered(1))
+    await asyncio.to_thread(thread.join, DEADLINE)
+    assert messages == [numbered(1)]
+
+
+async def test_waiter_in_a_loop_that_is_gone_does_not_keep_the_message(layer: Any) -> None:
+    async def wait_and_end() -> None:
+        waiting(layer, "channel")
+        await turns()
+
+    await asyncio.to_thread(run_in_thread(wait_and_end).join, DEADLINE)
+    waiter = waiting(layer, "channel")
+    await turns()
+    await layer.send("channel", numbered(1))
+    assert await soon(waiter) == numbered(1)
+
+
+async def test_threads_that_send_at_once_lose_nothing_and_keep_their_order(
+    make_layer: MakeLayer,
+) -> None:
+    layer = make_layer(capacity=10_000)
+
+    async def send(thread: int) -> None:
+        for number in range(200):
+            await layer.send("channel", {"type": "x", "thread": thread, "number": number})
+
+    threads = [run_in_thread(partial(send, number)) for number in range(4)]
+    messages = [await soon(layer.receive("channel")) for _ in range(800)]
+    for thread in threads:
+        thread.join(DEADLINE)
+    for number in range(4):
+        mine = [message["number"] for message in messages if message["thread"] == number]
+        assert mine == list(range(200))
+
+
+async def test_receivers_in_two_loops_share_a_channel_and_lose_nothing(
+    make_layer: MakeLayer,
+) -> None:
+    layer = make_layer(capacity=10_000)
+    numbers: list[int] = []
+
+    async def receive_all() -> None:
+        while (message := await soon(layer.receive("channel")))["type"] != "mark":
+            numbers.append(message["number"])
+
+    thread = run_in_thread(receive_all)
+    here = asyncio.create_task(receive_all())
+    for number in range(500):
+        await layer.send("channel", numbered(number))
+        await asyncio.sleep(0)
+    await layer.send("channel", MARK)
+    await layer.send("channel", MARK)
+    await soon(here)
+    await asyncio.to_thread(thread.join, DEADLINE)
+    assert sorted(numbers) == list(range(500))
+
+
+# Overflow
+
+
+async def test_group_message_for_a_full_member_raises_nothing(make_layer: MakeLayer) -> None:
+    for overflow in ("evict", "drop_newest", "drop_oldest"):
+        await overflow_own(make_layer(capacity=1, overflow=overflow))
+
+
+async def test_full_member_does_not_keep_a_message_from_the_others(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2, channel_capacity={"member*": 10})
+    for channel in ("member-1", OWN, "member-2"):
+        await layer.group_add("group", channel)
+    await overflow_own(layer)
+    assert await received(layer, "member-1") == await received(layer, "member-2") == [0, 1, 2]
+
+
+async def test_full_channel_is_evicted_by_default(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2)
+    await overflow_own(layer)
+    assert await received_by_evicted(layer) == [0, 1, "gateway.evicted"]
+
+
+async def test_evicted_channel_gets_the_eviction_once(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2)
+    await overflow_own(layer)
+    await layer.group_send("group", numbered(3))
+    await received_by_evicted(layer)
+    assert await received(layer, OWN) == []
+
+
+async def test_evicted_channel_is_out_of_all_groups_at_once(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2)
+    await layer.group_add("other", OWN)
+    await overflow_own(layer)
+    assert not dict(layer.groups)
+
+
+async def test_message_for_an_evicted_channel_raises_channel_full(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2)
+    await overflow_own(layer)
+    await soon(layer.receive(OWN))
+    with pytest.raises(ChannelFull):
+        await layer.send(OWN, numbered(3))
+
+
+async def test_evicted_channel_joins_no_group_before_it_has_read_of_it(
+    make_layer: MakeLayer,
+) -> None:
+    layer = make_layer(capacity=2)
+    await overflow_own(layer)
+    await layer.group_add("group", OWN)
+    assert not dict(layer.groups)
+
+
+async def test_evicted_channel_may_join_again_after_it_has_read_of_it(
+    make_layer: MakeLayer,
+) -> None:
+    layer = make_layer(capacity=2)
+    await overflow_own(layer)
+    await received_by_evicted(layer)
+    await layer.group_add("group", OWN)
+    await layer.group_send("group", numbered(7))
+    assert await received(layer, OWN) == [7]
+
+
+async def test_channel_may_be_evicted_again(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2)
+    for _ in range(2):
+        await overflow_own(layer)
+        assert await received_by_evicted(layer) == [0, 1, "gateway.evicted"]
+
+
+async def test_waiter_reads_of_an_eviction_when_the_backlog_has_expired(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2, expiry=60)
+    await overflow_own(layer)
+    pass_time(61)
+    assert await received_by_evicted(layer) == ["gateway.evicted"]
+
+
+async def test_eviction_is_counted_and_logged(
+    make_layer: MakeLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = make_layer(capacity=2)
+    await overflow_own(layer)
+    assert (layer.registry.evictions, layer.counts["dropped_full"]) == (1, 0)
+    assert OWN in caplog.text
+
+
+async def test_full_channel_of_many_consumers_is_never_evicted(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=3)
+    await layer.group_add("group", "channel")
+    for number in range(5):
+        await layer.group_send("group", numbered(number))
+    assert [(await soon(layer.receive("channel")))["number"] for _ in range(3)] == [0, 1, 2]
+    assert (layer.registry.evictions, layer.counts["dropped_full"]) == (0, 2)
+
+
+async def test_full_channel_of_many_consumers_stays_in_its_groups(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=1)
+    await layer.group_add("group", "channel")
+    for number in range(3):
+        await layer.group_send("group", numbered(number))
+    assert dict(layer.groups) == {"group": {"channel"}}
+
+
+async def test_full_channel_drops_the_newest_if_told_to(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2, overflow="drop_newest")
+    await overflow_own(layer)
+    assert [(await soon(layer.receive(OWN)))["number"] for _ in "ab"] == [0, 1]
+    assert await received(layer, OWN) == []
+
+
+async def test_full_channel_drops_the_oldest_if_told_to(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=2, overflow="drop_oldest")
+    await overflow_own(layer)
+    assert [(await soon(layer.receive(OWN)))["number"] for _ in "ab"] == [1, 2]
+    assert await received(layer, OWN) == []
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
+async def test_dropped_messages_are_counted(make_layer: MakeLayer, overflow: str) -> None:
+    layer = make_layer(capacity=1, overflow=overflow)
+    await overflow_own(layer)
+    assert (layer.counts["dropped_full"], layer.registry.evictions) == (2, 0)
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
+async def test_channel_that_drops_stays_in_its_groups(make_layer: MakeLayer, overflow: str) -> None:
+    layer = make_layer(capacity=1, overflow=overflow)
+    await overflow_own(layer)
+    assert dict(layer.groups) == {"group": {OWN}}
+
+
+@pytest.mark.parametrize("overflow", ["evict", "drop_newest", "drop_oldest"])
+async def test_sender_to_a_full_channel_is_told_whatever_the_overflow(
+    make_layer: MakeLayer, overflow: str
+) -> None:
+    layer = make_layer(capacity=1, overflow=overflow)
+    await layer.send(OWN, numbered(1))
+    with pytest.raises(ChannelFull):
+        await layer.send(OWN, numbered(2))
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"overflow": "explode"}, "overflow"),
+        ({"capacity": 0}, "capacity"),
+        ({"expiry": 0}, "expiry"),
+        ({"group_expiry": -1}, "group_expiry"),
+        ({"channel_capacity": {"http.*": 0}}, r"http\.\*"),
+        ({"shards": 0}, "shards"),
+    ],
+)
+def test_option_that_cannot_be_used_is_named(
+    make_layer: MakeLayer, config: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        make_layer(**config)
+
+
+def test_unknown_option_is_a_type_error(make_layer: MakeLayer) -> None:
+    with pytest.raises(TypeError, match="unknown"):
+        make_layer(unknown=1)
+
+
+# Views for tests and debugging
+
+
+async def test_channels_show_what_waits(layer: Any) -> None:
+    channels = layer.channels
+    await fill(layer, "channel", 2)
+    assert dict(channels) == {"channel": (numbered(0), numbered(1))}
+
+
+async def test_channels_show_no_expired_message(make_layer: MakeLayer, pass_time: PassTime) -> None:
+    layer = make_layer(expiry=60)
+    await layer.send("channel", numbered(1))
+    pass_time(50)
+    await layer.send("channel", numbered(2))
+    pass_time(20)
+    assert dict(layer.channels) == {"channel": (numbered(2),)}
+
+
+async def test_channels_show_no_channel_whose_messages_have_all_expired(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=60)
+    await layer.send("channel", numbered(1))
+    pass_time(61)
+    assert (len(layer.channels), "channel" in layer.channels) == (0, False)
+
+
+async def test_message_in_the_channels_is_a_copy(layer: Any) -> None:
+    await layer.send("channel", numbered(1))
+    layer.channels["channel"][0]["number"] = "changed"
+    assert await received(layer, "channel") == [1]
+
+
+async def test_channel_with_a_receiver_is_shown(layer: Any) -> None:
+    receiver = waiting(layer, "channel")
+    await turns()
+    assert dict(layer.channels) == {"channel": ()}
+    receiver.cancel()
+
+
+async def test_deleted_channel_has_no_messages_and_no_groups(layer: Any) -> None:
+    await layer.group_add("group", "channel")
+    await layer.send("channel", numbered(1))
+    del layer.channels["channel"]
+    assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
+
+
+def test_channel_that_is_not_there_cannot_be_deleted(layer: Any) -> None:
+    with pytest.raises(KeyError):
+        del layer.channels["channel"]
+
+
+async def test_groups_show_their_channels(layer: Any) -> None:
+    groups = layer.groups
+    await layer.group_add("group", "channel-1")
+    await layer.group_add("group", "channel-2")
+    assert dict(groups) == {"group": {"channel-1", "channel-2"}}
+
+
+async def test_groups_show_no_expired_membership(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(group_expiry=60)
+    await layer.group_add("group", "channel-1")
+    pass_time(50)
+    await layer.group_add("group", "channel-2")
+    pass_time(20)
+    assert dict(layer.groups) == {"group": {"channel-2"}}
+
+
+def test_groups_cannot_be_deleted(layer: Any) -> None:
+    with pytest.raises(TypeError):
+        del layer.groups["group"]
+
+
+async def test_views_show_themselves(layer: Any) -> None:
+    await layer.group_add("group", "channel")
+    assert repr(layer.groups) == "LiveView({'group': frozenset({'channel'})})"
+
+
+# Nothing stays behind
+
+
+async def test_channel_is_gone_when_it_was_read(layer: Any) -> None:
+    await fill(layer, "channel", 2)
+    await received(layer, "channel")
+    assert not layer.channels
+
+
+async def test_channel_is_gone_when_its_receiver_was_cancelled(layer: Any) -> None:
+    receiver = waiting(layer, "channel")
+    await turns()
+    receiver.cancel()
+    await turns()
+    assert not layer.channels
+
+
+async def test_channel_and_group_are_gone_when_it_has_left(layer: Any) -> None:
+    await layer.group_add("group", OWN)
+    await layer.group_discard("group", OWN)
+    assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
+
+
+async def test_channel_and_group_are_gone_when_the_membership_has_ended(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(group_expiry=60)
+    await layer.group_add("group", OWN)
+    pass_time(61)
+    await layer.group_send("any", MARK)
+    assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
+
+
+def mailboxes() -> int:
+    gc.collect()
+    return sum(type(thing) is Mailbox for thing in gc.get_objects())
+
+
+async def test_no_object_stays_behind_after_use(layer: Any) -> None:
+    before = mailboxes()
+    for _ in range(100):
+        channel = await layer.new_channel()
+        await layer.group_add("group", channel)
+        await layer.group_send("group", numbered(1))
+        await soon(layer.receive(channel))
+        await layer.group_discard("group", channel)
+    assert mailboxes() == before
+
+
+async def test_no_object_stays_behind_after_evictions(make_layer: MakeLayer) -> None:
+    layer, before = make_layer(capacity=2), mailboxes()
+    for _ in range(10):
+        await overflow_own(layer)
+        await received_by_evicted(layer)
+    assert mailboxes() == before
+
+
+async def test_no_object_stays_behind_when_messages_expire(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer, before = make_layer(expiry=60, group_expiry=60), mailboxes()
+    for number in range(100):
+        await layer.send(f"channel-{number}", numbered(1))
+        await layer.group_add("group", f"channel-{number}")
+    pass_time(61)
+    await layer.group_send("any", MARK)
+    assert mailboxes() == before
