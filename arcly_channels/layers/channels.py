@@ -146,6 +146,8 @@ class Channels:
     def messages(self) -> dict[str, tuple[Message, ...]]:
         """Return what waits unexpired, by channel. For tests and debugging."""
         now = time.monotonic()
+        for mailbox in self._directory.all():
+            self._drop_expired(mailbox, now)
         return {mailbox.name: mailbox.unexpired(now) for mailbox in self._directory.all()}
 
     def groups(self) -> dict[str, frozenset[str]]:
@@ -227,15 +229,17 @@ class Channels:
         """Drop what is due to be dropped; return when the next is."""
         for mailbox in self._expiring.pop_due(now):
             mailbox.is_scheduled = False  # Before looking, so that no message is overlooked.
-            if dropped := mailbox.drop_expired(now):
-                self._count("dropped_expired", dropped)
-            if mailbox.is_empty:
-                self._forget_if_idle(mailbox)
-            else:
+            self._drop_expired(mailbox, now)
+            if not mailbox.is_empty:
                 mailbox.is_scheduled = True
                 self._expiring.set(mailbox, now)
         self._end_memberships(now)
         return min(self._expiring.next_deadline(), self._leaving.next_deadline())
+
+    def _drop_expired(self, mailbox: Mailbox, now: float) -> None:
+        if dropped := mailbox.drop_expired(now):
+            self._count("dropped_expired", dropped)
+        self._forget_if_idle(mailbox)
 
     def _end_memberships(self, now: float) -> None:
         for group, mailbox in self._leaving.pop_due(now):
