@@ -206,14 +206,15 @@ class Channels:
                 return True
             mailbox.groups.add(group)
             self._groups.add(group, mailbox)
-        self._sweeper.expect(self._leaving.set((group, mailbox), time.monotonic()))
+            deadline = self._leaving.set((group, mailbox), time.monotonic())
+        self._sweeper.expect(deadline)
         return True
 
     def _leave(self, group: str, mailbox: Mailbox) -> None:
         with mailbox.lock:
             mailbox.groups.discard(group)
             self._groups.discard(group, mailbox)
-        self._leaving.discard((group, mailbox))
+            self._leaving.discard((group, mailbox))
         self._forget_if_idle(mailbox)
 
     def _forget(self, mailbox: Mailbox) -> None:

@@ -998,3 +998,20 @@ async def test_no_object_stays_behind_when_messages_expire(
     pass_time(61)
     await layer.group_send("any", MARK)
     assert mailboxes() == before
+
+
+@pytest.mark.usefixtures("many_switches")
+async def test_no_object_stays_behind_when_threads_join_and_leave_at_once(layer: Any) -> None:
+    before, channels = mailboxes(), [f"specific.test!{number}" for number in range(5)]
+
+    async def join_and_leave(work: Callable[[str, str], Awaitable[None]]) -> None:
+        for number in range(20_000):
+            await work("group", channels[number % 5])
+
+    works = [layer.group_add, layer.group_discard] * 2
+    threads = [run_in_thread(partial(join_and_leave, work)) for work in works]
+    for thread in threads:
+        await asyncio.to_thread(thread.join, DEADLINE)
+    for channel in channels:
+        await layer.group_discard("group", channel)
+    assert mailboxes() == before

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,18 +16,11 @@ from arcly_channels.registry import ConnectionRegistry
 from tests.peers import Peer
 from tests.waiting import DEADLINE
 
+pytestmark = pytest.mark.usefixtures("many_switches")
+
 THREADS = 8
 SECONDS = 2.0
 ROOMS = [f"room-{number}" for number in range(5)]
-
-
-@pytest.fixture(autouse=True)
-def many_switches() -> Iterator[None]:
-    """Make the interpreter switch threads in the middle of things."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def run_at_once(work: Callable[[int], None], threads: int = THREADS) -> None:
