@@ -1,0 +1,332 @@
+"""The local layer as gateways see it: channels with a connection, groups that are rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.envelope import Frame
+from arcly_channels.exceptions import EnvelopeError
+from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.outbox import Outbox
+from tests.waiting import DEADLINE, eventually, soon, turns
+
+EVENT = {"type": "gateway.event", "event": "news", "data": [1]}
+NEWS = '{"event":"news","data":[1]}'
+PLAIN = {"type": "plain.message"}
+CHANNEL = "gateway!one"
+
+
+def connect(layer: LocalChannelLayer, channel: str = CHANNEL) -> Outbox:
+    """Connect a gateway whose outbox nobody empties but the test."""
+    outbox = Outbox(layer.pump())
+    layer.connect(channel, outbox)
+    return outbox
+
+
+def texts(outbox: Outbox) -> list[str]:
+    found = []
+    while (frame := outbox.take()) is not None:
+        found.append(frame.text)
+    return found
+
+
+# Groups of gateways
+
+
+async def test_gateway_joins_rooms_by_group_add(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    assert layer.registry.room_members("room") == [outbox.connection_id]
+
+
+async def test_gateway_leaves_rooms_by_group_discard(layer: LocalChannelLayer) -> None:
+    connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_discard("room", CHANNEL)
+    assert layer.registry.rooms() == []
+
+
+async def test_groups_from_before_the_connection_are_rooms_after_it(
+    layer: LocalChannelLayer,
+) -> None:
+    await layer.group_add("room", CHANNEL)
+    outbox = connect(layer)
+    await layer.group_send("room", EVENT)
+    assert texts(outbox) == [NEWS]
+    assert layer.registry.rooms() == ["room"]
+
+
+async def test_gateways_are_shown_in_their_groups(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.join(outbox.connection_id, "room")
+    await layer.group_add("room", "plain")
+    assert dict(layer.groups) == {"room": {CHANNEL, "plain"}}
+
+
+async def test_membership_of_a_gateway_does_not_expire(
+    pass_time: Callable[[float], None],
+) -> None:
+    layer = LocalChannelLayer(group_expiry=60)
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    pass_time(61)
+    await layer.group_send("room", EVENT)
+    assert texts(outbox) == [NEWS]
+
+
+# Events
+
+
+async def test_event_for_a_group_reaches_its_gateways_as_a_frame(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_send("room", EVENT)
+    assert texts(outbox) == [NEWS]
+
+
+async def test_event_for_a_group_is_encoded_once(layer: LocalChannelLayer) -> None:
+    outboxes = [connect(layer, f"gateway!{number}") for number in range(3)]
+    for number in range(3):
+        await layer.group_add("room", f"gateway!{number}")
+    await layer.group_send("room", EVENT)
+    assert len({id(outbox.take()) for outbox in outboxes}) == 1
+
+
+async def test_event_for_a_channel_reaches_its_gateway_as_a_frame(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.send(CHANNEL, EVENT)
+    assert texts(outbox) == [NEWS]
+
+
+async def test_event_is_no_message_on_the_channel_of_a_gateway(layer: LocalChannelLayer) -> None:
+    connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_send("room", EVENT)
+    await layer.send(CHANNEL, EVENT)
+    assert layer.take(CHANNEL) is None
+
+
+async def test_event_reaches_other_consumers_as_the_message_it_is(layer: LocalChannelLayer) -> None:
+    connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_add("room", "plain")
+    await layer.group_send("room", EVENT)
+    assert await soon(layer.receive("plain")) == EVENT
+
+
+async def test_event_without_data_has_null(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.send(CHANNEL, {"type": "gateway.event", "event": "ping"})
+    assert texts(outbox) == ['{"event":"ping","data":null}']
+
+
+@pytest.mark.parametrize("message", [{**EVENT, "data": {1}}, {"type": "gateway.event"}], ids=str)
+async def test_event_that_cannot_be_written_is_sent_to_nobody(
+    layer: LocalChannelLayer, message: dict[str, Any]
+) -> None:
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_add("room", "plain")
+    with pytest.raises(EnvelopeError):
+        await layer.group_send("room", message)
+    assert (texts(outbox), layer.take("plain")) == ([], None)
+
+
+async def test_event_does_not_fill_the_channel_of_a_gateway() -> None:
+    layer = LocalChannelLayer(capacity=1)
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    for _ in range(10):
+        await layer.group_send("room", EVENT)
+    assert (len(texts(outbox)), layer.registry.evictions) == (10, 0)
+
+
+# Plain messages
+
+
+async def test_plain_message_for_a_group_reaches_the_channel_of_a_gateway(
+    layer: LocalChannelLayer,
+) -> None:
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_send("room", PLAIN)
+    assert (await soon(layer.receive(CHANNEL)), texts(outbox)) == (PLAIN, [])
+
+
+async def test_gateway_whose_channel_is_full_is_evicted() -> None:
+    layer = LocalChannelLayer(capacity=1)
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_send("room", PLAIN)
+    await layer.group_send("room", PLAIN)
+    assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
+    assert (outbox.close_code, layer.registry.evictions) == (CloseCode.SLOW_CONSUMER, 1)
+
+
+@pytest.mark.usefixtures("many_switches")
+async def test_plain_messages_of_threads_at_once_all_reach_a_gateway() -> None:
+    layer, each, threads = LocalChannelLayer(capacity=100_000), 500, 4
+    for channel in (*(f"gateway!{number}" for number in range(50)), CHANNEL):
+        connect(layer, channel)
+        await layer.group_add("room", channel)
+
+    def send() -> None:
+        for _ in range(each):
+            layer.group_send_now("room", PLAIN)
+
+    running = [threading.Thread(target=send) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for _ in range(each * threads):
+        assert await soon(layer.receive(CHANNEL)) == PLAIN
+    for thread in running:
+        thread.join(DEADLINE)
+
+
+# Frames
+
+
+async def test_frame_is_published_to_a_group(layer: LocalChannelLayer) -> None:
+    inside, outside = connect(layer, "gateway!in"), connect(layer, "gateway!out")
+    await layer.join(inside.connection_id, "room")
+    await layer.publish("room", Frame.from_text("hello"))
+    assert (texts(inside), texts(outside)) == (["hello"], [])
+
+
+async def test_frame_is_published_to_everybody(layer: LocalChannelLayer) -> None:
+    outboxes = [connect(layer, f"gateway!{number}") for number in range(3)]
+    await layer.publish(None, Frame.from_text("hello"))
+    assert [texts(outbox) for outbox in outboxes] == [["hello"]] * 3
+
+
+@pytest.mark.parametrize("group", ["room", None])
+async def test_publishing_can_exclude_one(layer: LocalChannelLayer, group: str | None) -> None:
+    one, other = connect(layer, "gateway!one"), connect(layer, "gateway!other")
+    for outbox in (one, other):
+        await layer.join(outbox.connection_id, "room")
+    await layer.publish(group, Frame.from_text("hello"), exclude=one.connection_id)
+    assert (texts(one), texts(other)) == ([], ["hello"])
+
+
+async def test_frame_is_sent_to_one_connection(layer: LocalChannelLayer) -> None:
+    one, other = connect(layer, "gateway!one"), connect(layer, "gateway!other")
+    await layer.send_frame(one.connection_id, Frame.from_text("hello"))
+    assert (texts(one), texts(other)) == (["hello"], [])
+
+
+async def test_left_room_gets_nothing_more(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.join(outbox.connection_id, "room")
+    await layer.leave(outbox.connection_id, "room")
+    await layer.publish("room", Frame.from_text("hello"))
+    assert texts(outbox) == []
+
+
+# The end
+
+
+async def test_disconnected_gateway_is_in_no_view(layer: LocalChannelLayer) -> None:
+    connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_send("room", PLAIN)
+    layer.disconnect(CHANNEL)
+    assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
+    assert layer.registry.connection_count() == 0
+
+
+async def test_gateway_may_be_disconnected_twice(layer: LocalChannelLayer) -> None:
+    connect(layer)
+    layer.disconnect(CHANNEL)
+    layer.disconnect(CHANNEL)
+    assert layer.registry.connection_count() == 0
+
+
+async def test_channel_that_never_had_a_connection_is_forgotten(layer: LocalChannelLayer) -> None:
+    await layer.group_add("room", CHANNEL)
+    layer.disconnect(CHANNEL)
+    assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
+
+
+async def test_flush_leaves_gateways_connected(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.flush()
+    await layer.group_send("room", EVENT)
+    await layer.send(CHANNEL, EVENT)
+    assert texts(outbox) == [NEWS]
+
+
+# Loops
+
+
+async def test_loop_has_one_pump(layer: LocalChannelLayer) -> None:
+    pump = layer.pump()
+    assert layer.pump() is pump
+
+
+async def test_every_loop_has_a_pump_of_its_own(layer: LocalChannelLayer) -> None:
+    async def elsewhere() -> object:
+        return layer.pump()
+
+    assert await asyncio.to_thread(lambda: asyncio.run(elsewhere())) is not layer.pump()
+
+
+async def test_event_from_a_thread_reaches_a_gateway(layer: LocalChannelLayer) -> None:
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await asyncio.to_thread(lambda: async_to_sync(layer.group_send)("room", EVENT))
+    await eventually(lambda: outbox.pending_frames)
+    assert texts(outbox) == [NEWS]
+
+
+def test_layer_is_usable_by_one_loop_after_another() -> None:
+    layer = LocalChannelLayer()
+    async_to_sync(layer.group_add)("group", CHANNEL)
+    async_to_sync(layer.group_send)("group", PLAIN)
+    assert async_to_sync(layer.receive)(CHANNEL) == PLAIN
+
+
+# Waiting without a task
+
+
+async def test_future_is_resolved_by_a_message(layer: LocalChannelLayer) -> None:
+    waiter = layer.wait(CHANNEL)
+    assert waiter is not None
+    await layer.send(CHANNEL, PLAIN)
+    await soon(waiter)
+    assert layer.take(CHANNEL) == PLAIN
+
+
+async def test_there_is_no_future_where_a_message_waits(layer: LocalChannelLayer) -> None:
+    await layer.send(CHANNEL, PLAIN)
+    assert layer.wait(CHANNEL) is None
+
+
+async def test_future_that_is_given_back_leaves_the_message_to_another(
+    layer: LocalChannelLayer,
+) -> None:
+    waiter, receiver = layer.wait(CHANNEL), asyncio.create_task(layer.receive(CHANNEL))
+    assert waiter is not None
+    await turns()
+    await layer.send(CHANNEL, PLAIN)
+    layer.stop_waiting(CHANNEL, waiter)
+    assert await soon(receiver) == PLAIN
+
+
+async def test_future_that_is_given_back_keeps_no_channel(layer: LocalChannelLayer) -> None:
+    waiter = layer.wait(CHANNEL)
+    assert waiter is not None
+    layer.stop_waiting(CHANNEL, waiter)
+    layer.stop_waiting("unknown", waiter)
+    assert not layer.channels
+
+
+async def test_empty_channel_gives_nothing(layer: LocalChannelLayer) -> None:
+    assert layer.take(CHANNEL) is None
