@@ -52,9 +52,7 @@ class Channels:
 
     def send(self, channel: str, message: Message) -> None:
         """Put a message on a channel; raise `ChannelFull` when its capacity is reached."""
-        copy, now = copier(message), time.monotonic()
-        while (put := self._put(self._directory.open(channel), copy, now)) is Put.CLOSED:
-            pass  # The channel has a new mailbox.
+        _, put = self._put_on(channel, copier(message), time.monotonic())
         if put is Put.FULL:
             raise ChannelFull(channel)
 
@@ -64,9 +62,13 @@ class Channels:
         A full one is dealt with after the sweep, as `overflow` says.
         """
         self._sweeper.run_due()
-        mailboxes = [*self._groups.members(group), *map(self._directory.open, others)]
+        members = self._groups.members(group)
         copy, now = copier(message), time.monotonic()
-        full = [mailbox for mailbox in mailboxes if self._put(mailbox, copy, now) is Put.FULL]
+        full = [mailbox for mailbox in members if self._put(mailbox, copy, now) is Put.FULL]
+        for channel in others:
+            mailbox, put = self._put_on(channel, copy, now)
+            if put is Put.FULL:
+                full.append(mailbox)
         for mailbox in full:
             self._deal_with_full(mailbox, copy, now)
 
@@ -159,6 +161,13 @@ class Channels:
         }
 
     # Inside
+
+    def _put_on(self, channel: str, copy: Copier, now: float) -> tuple[Mailbox, Put]:
+        while True:
+            mailbox = self._directory.open(channel)
+            put = self._put(mailbox, copy, now)
+            if put is not Put.CLOSED:  # Else the channel has a new mailbox.
+                return mailbox, put
 
     def _put(self, mailbox: Mailbox, copy: Copier, now: float) -> Put:
         put, expired = mailbox.put(copy, now, self._expiry)
