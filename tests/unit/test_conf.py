@@ -68,7 +68,7 @@ def test_buffer_of_nothing_is_a_problem(key: str) -> None:
     assert problem.hint == "A whole number of at least 1 is needed."
 
 
-@pytest.mark.parametrize("key", ["OUTBOUND_BUFFER", "OUTBOUND_BUFFER_BYTES", "MAX_CONNECTIONS"])
+@pytest.mark.parametrize("key", ["OUTBOUND_BUFFER", "INBOUND_BUFFER", "MAX_CONNECTIONS"])
 def test_count_that_is_not_whole_is_a_problem(key: str) -> None:
     assert len(problems({key: 1.5})) == 1
 

@@ -251,6 +251,30 @@ def test_frame_shows_its_kind_and_size_but_not_its_payload() -> None:
     assert repr(Frame(b"secret", is_text=False)) == "<Frame binary, 6 bytes>"
 
 
+@pytest.mark.parametrize(
+    ("size", "header"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65535, b"\x81\x7e\xff\xff"),
+        (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_frame_goes_on_the_wire_with_the_header_of_its_size(size: int, header: bytes) -> None:
+    payload = b"x" * size
+    assert Frame(payload).wire == header + payload
+
+
+def test_binary_frame_has_a_header_of_its_own() -> None:
+    assert Frame(b"x", is_text=False).wire == b"\x82\x01x"
+
+
+@pytest.mark.parametrize("payload", [b"", b"payload"])
+def test_payload_is_without_the_header(payload: bytes) -> None:
+    assert Frame(payload).payload == payload
+
+
 # Reading
 
 

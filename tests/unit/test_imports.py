@@ -26,7 +26,7 @@ ORDER = [
     {"metrics"},
     {"identity"},
     {"gateway"},
-    {"apps", "checks", "urls", "views", "testing", "management"},
+    {"apps", "asgi", "checks", "urls", "views", "testing", "management"},
     {"arcly_channels"},
 ]
 """The parts of the package; each imports from those before it and from its own line."""

@@ -150,6 +150,62 @@ def test_closing_relieves_a_pressed_outbox() -> None:
     assert not outbox.is_pressed
 
 
+# Taking many frames at once
+
+
+def wired(outbox: Outbox, *texts: str) -> bytes:
+    """Put the texts into an outbox, and return how they go on the wire together."""
+    frames = [Frame.from_text(text) for text in texts]
+    assert all(map(outbox.put, frames))
+    return b"".join(frame.wire for frame in frames)
+
+
+@pytest.mark.parametrize("texts", [(), ("a",), ("a", "b", "c")], ids=len)
+def test_all_frames_within_the_limit_are_taken_at_once(texts: tuple[str, ...]) -> None:
+    outbox = Outbox()
+    wire = wired(outbox, *texts)
+    assert outbox.take_wire(100) == wire
+    assert (outbox.pending_frames, outbox.pending_bytes, outbox.taken) == (0, 0, len(texts))
+
+
+def test_frames_beyond_the_limit_are_left() -> None:
+    outbox = Outbox()
+    wire = wired(outbox, *("x" * 10 for _ in range(5)))
+    assert outbox.take_wire(20) == wire[:24]
+    assert (outbox.pending_frames, outbox.pending_bytes, outbox.taken) == (3, 30, 2)
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_frame_larger_than_the_limit_is_taken_alone(behind: int) -> None:
+    outbox = Outbox()
+    wire = wired(outbox, "x" * 100)
+    filled(outbox, behind)
+    assert outbox.take_wire(10) == wire
+    assert outbox.pending_frames == behind
+
+
+def test_taking_many_frames_relieves_a_pressed_outbox() -> None:
+    lane = NotingLane()
+    outbox = filled(Outbox(lane, max_frames=8), 8)
+    outbox.take_wire(1000)
+    assert (lane.relieved, outbox.is_pressed) == ([outbox], False)
+
+
+def test_taking_one_large_frame_relieves_a_pressed_outbox() -> None:
+    lane = NotingLane()
+    outbox = filled(Outbox(lane, max_bytes=10), 1)
+    outbox.take_wire(1000)
+    assert (lane.relieved, outbox.is_pressed) == ([outbox], False)
+
+
+def test_backlog_of_a_closed_outbox_is_taken_at_once() -> None:
+    outbox = Outbox()
+    wire = wired(outbox, "a", "b")
+    outbox.close(1000)
+    assert outbox.take_wire(100) == wire
+    assert (outbox.pending_frames, outbox.pending_bytes) == (0, 0)
+
+
 # Closing
 
 

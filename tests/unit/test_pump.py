@@ -13,7 +13,7 @@ from arcly_channels import pump as pump_module
 from arcly_channels.envelope import Frame
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.outbox import Outbox
-from arcly_channels.pump import BURST_CALLS, MAX_POSTED, Pump
+from arcly_channels.pump import BURST_CALLS, FEW, MAX_POSTED, SLICE, Pump
 from arcly_channels.registry import ConnectionRegistry
 from tests.peers import Peer
 from tests.waiting import DEADLINE, eventually, soon
@@ -183,14 +183,18 @@ async def test_frame_put_by_a_flush_is_flushed_too(pump: Pump) -> None:
 
 
 async def test_long_flush_gives_other_work_a_turn(
-    pump: Pump, monkeypatch: pytest.MonkeyPatch
+    pump: Pump, pass_time: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr(pump_module, "SLICE", -1)  # Every look at the clock is too late.
-    peers = [Peer() for _ in range(40)]
+    class Slow(Peer):
+        def flush(self, outbox: Outbox) -> None:
+            super().flush(outbox)
+            pass_time(SLICE / 2)
+
+    peers = [Slow() for _ in range(10 * FEW)]
     for peer in peers:
         pump.run(Outbox(pump, peer).put, FRAME)
     await asyncio.sleep(0)
-    assert 0 < sum(peer.flushes for peer in peers) < 40
+    assert 0 < sum(peer.flushes for peer in peers) <= 2 * FEW
     await eventually(lambda: all(peer.flushes == 1 for peer in peers))
 
 
