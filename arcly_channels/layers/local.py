@@ -6,10 +6,11 @@ import asyncio
 import itertools
 import secrets
 import threading
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
+from asgiref.sync import markcoroutinefunction
 from channels.layers import BaseChannelLayer
 
 from arcly_channels.envelope import Frame
@@ -95,7 +96,8 @@ class LocalChannelLayer(BaseChannelLayer):
         self.send_now(channel, message)
         await self.registry.settle()
 
-    def receive(self, channel: str) -> Awaitable[Message]:
+    @markcoroutinefunction  # One call less than `async def`; `async_to_sync` wants to know.
+    def receive(self, channel: str) -> Coroutine[Any, Any, Message]:
         """Return, once awaited, the oldest message on a channel as soon as there is one.
 
         Of several receivers each gets its own messages, whatever loops they are in. One that is

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from asgiref.sync import iscoroutinefunction
 from channels.exceptions import ChannelFull
 
 from arcly_channels.layers.mailbox import Mailbox
@@ -83,6 +84,14 @@ def run_in_thread(make: Callable[[], Awaitable[object]]) -> threading.Thread:
 
 def test_layer_has_the_groups_and_flush_extensions(layer: Any) -> None:
     assert {"groups", "flush"} <= set(layer.extensions)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["send", "receive", "new_channel", "group_add", "group_discard", "group_send", "flush"],
+)
+def test_method_is_known_as_async(layer: Any, method: str) -> None:
+    assert iscoroutinefunction(getattr(layer, method))
 
 
 async def test_sent_message_is_received(layer: Any) -> None:
