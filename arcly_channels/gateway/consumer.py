@@ -147,8 +147,10 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             code = CloseCode.SERVICE_RESTART
             raise
         finally:
-            await inbox.close()
-            await self._finish(code)
+            try:
+                await inbox.close()
+            finally:  # A server in a hurry may cancel again.
+                await self._finish(code)
 
     async def dispatch(self, message: Message) -> None:
         """Handle a message at once; Channels waits for the database's thread first."""
