@@ -14,7 +14,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf import get_settings
 from arcly_channels.envelope import Event, Frame, decode
-from arcly_channels.exceptions import InvalidRoom, MalformedFrame, Refused
+from arcly_channels.exceptions import EnvelopeError, InvalidRoom, MalformedFrame, Refused
 from arcly_channels.gateway.client import ClientHandle
 from arcly_channels.gateway.database import queue_closing
 from arcly_channels.gateway.inbox import Inbox
@@ -316,7 +316,11 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
 
     async def _reply_error(self, code: str, message: str, ref: Any) -> None:
-        frame = encode_event("error", {"code": code, "message": message}, ref=ref)
+        data = {"code": code, "message": message}
+        try:
+            frame = encode_event("error", data, ref=ref)
+        except EnvelopeError:  # JSON can be read that is nested too deeply to be written.
+            frame = encode_event("error", data)
         await self.channel_layer.send_frame(self.id, frame)
 
 
