@@ -181,7 +181,7 @@ class GatewayConsumer(AsyncWebsocketConsumer):
     async def websocket_connect(self, message: Message) -> None:
         """Let a client in, or turn it away before its socket exists (HTTP status 403)."""
         try:
-            self._check_capacity()
+            self._take_place()
             await self.authorize()
         except Refused as refusal:
             logger.info("A client of %s was %s", type(self).__qualname__, refusal)
@@ -310,9 +310,8 @@ class GatewayConsumer(AsyncWebsocketConsumer):
         if self._client is not None:
             self.channel_layer.registry.touch(self._client.id)
 
-    def _check_capacity(self) -> None:
-        limit = get_settings().MAX_CONNECTIONS
-        if limit and self.channel_layer.registry.connection_count() >= limit:
+    def _take_place(self) -> None:
+        if not self.channel_layer.reserve(self.channel_name, get_settings().MAX_CONNECTIONS):
             raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
 
     async def _reply_error(self, code: str, message: str, ref: Any) -> None:

@@ -74,12 +74,14 @@ class LocalChannelLayer(BaseChannelLayer):
         """The connection of each channel that is a gateway's, …"""
         self._names: dict[int, str] = {}
         """… and the channel of each connection."""
+        self._reserved: set[str] = set()
+        """The channels of gateways that are not connected yet, and have a place below the cap."""
         # A pump lives for as long as it has connections.
         self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
         self._prefix = secrets.token_hex(6)
         self._serial = itertools.count(1)
         self._handler_errors = 0
-        self._lock = threading.Lock()  # Guards the serial and the errors.
+        self._lock = threading.Lock()  # Guards the serial, the errors and what is reserved.
 
     # The Channels specification
 
@@ -178,9 +180,23 @@ class LocalChannelLayer(BaseChannelLayer):
             pump = self._pumps[loop] = Pump(loop)
         return pump
 
+    def reserve(self, channel: str, limit: int) -> bool:
+        """Keep a place for a gateway that is to connect; return False if `limit` are taken.
+
+        `disconnect` gives it back. A limit of 0 is none.
+        """
+        if not limit:
+            return True
+        with self._lock:
+            is_free = self.registry.connection_count() + len(self._reserved) < limit
+            if is_free:
+                self._reserved.add(channel)
+        return is_free
+
     def connect(self, channel: str, outbox: Outbox, claims: Claims | None = None) -> int:
         """Register a gateway's connection, and return its id; its groups are rooms from then on."""
         id = self.registry.register(outbox, claims)
+        self._reserved.discard(channel)
         self._names[id] = channel
         self._gateways[channel] = id
         for group in self._channels.groups_of(channel):
@@ -194,6 +210,7 @@ class LocalChannelLayer(BaseChannelLayer):
         if id is not None:
             self._names.pop(id, None)
             self.registry.unregister(id)
+        self._reserved.discard(channel)
         self._channels.forget(channel)
 
     async def join(self, id: int, group: str) -> None:
