@@ -1,0 +1,67 @@
+"""What is left after very many connections: nothing."""
+
+from __future__ import annotations
+
+import gc
+
+from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.layers.mailbox import Mailbox
+from arcly_channels.outbox import Outbox
+from arcly_channels.registry import Connection
+from tests.gateways import Recorded, connected
+from tests.waiting import turns
+
+CYCLES = 100_000
+KEPT = (Outbox, Mailbox, Connection)
+
+
+def kept() -> int:
+    """Return how many objects of a connection there are."""
+    gc.collect()
+    return sum(type(thing) in KEPT for thing in gc.get_objects())
+
+
+async def test_nothing_is_left_of_100_000_connections(layer: LocalChannelLayer) -> None:
+    before = kept()
+    for number in range(CYCLES):
+        channel = f"gateway!{number}"
+        id = layer.connect(channel, Outbox(layer.pump()))
+        await layer.join(id, "lobby")
+        await layer.join(id, f"room-{number % 7}")
+        layer.disconnect(channel)
+    await turns()
+    assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
+    assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
+    assert kept() == before
+
+
+async def test_nothing_is_left_of_connections_that_got_frames_and_messages(
+    layer: LocalChannelLayer,
+) -> None:
+    before = kept()
+    for number in range(2000):
+        channel = f"gateway!{number}"
+        await layer.group_add("before", channel)
+        id = layer.connect(channel, Outbox(layer.pump()))
+        await layer.join(id, "room")
+        await layer.group_send("room", {"type": "gateway.event", "event": "news"})
+        await layer.group_send("room", {"type": "plain.message"})
+        layer.disconnect(channel)
+    await turns()
+    assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
+    assert kept() == before
+
+
+async def test_nothing_is_left_of_gateways_that_came_and_went(layer: LocalChannelLayer) -> None:
+    class Gateway(Recorded):
+        pass
+
+    before = kept()
+    for _ in range(200):
+        async with connected(Gateway.as_asgi()) as socket:
+            await socket.got_nothing()
+        Gateway.instances.clear()
+    del socket
+    await turns()
+    assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
+    assert kept() == before
