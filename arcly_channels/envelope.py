@@ -16,9 +16,6 @@ Default = Callable[[Any], Any]
 
 # Datetimes go to `default`, so that they look like the rest of the project's JSON.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
-MAX_REF_LENGTH = 200
-"""In characters."""
-
 _MAX_DEPTH = 254  # orjson's own bound on nesting.
 
 
@@ -65,14 +62,11 @@ class Frame:
 
 
 class Event(NamedTuple):
-    """An inbound envelope. `ref` is the client's own mark, which an error reply repeats.
-
-    It is a number or a string of at most `MAX_REF_LENGTH`; anything else is ignored.
-    """
+    """An inbound envelope. `ref` is the client's own mark, which an error reply repeats."""
 
     event: str
     data: Any
-    ref: str | int | float | None
+    ref: Any
 
 
 def encode(event: str, data: Any, *, default: Default | None = None, ref: Any = None) -> Frame:
@@ -104,17 +98,10 @@ def decode(text: str) -> Event:
         raise MalformedFrame("the frame is not JSON") from None
     if not isinstance(envelope, dict):
         raise MalformedFrame("the frame is not a JSON object")
-    event, ref = envelope.get("event"), _usable_ref(envelope.get("ref"))
+    event, ref = envelope.get("event"), envelope.get("ref")
     if not isinstance(event, str):
         raise MalformedFrame('the frame has no string "event"', ref)
     return Event(event, envelope.get("data"), ref)
-
-
-def _usable_ref(ref: object) -> str | int | float | None:
-    """Return a ref that is fit to be repeated: a number or a short string."""
-    if isinstance(ref, str):
-        return ref if len(ref) <= MAX_REF_LENGTH else None
-    return ref if isinstance(ref, (int, float)) else None
 
 
 def _header(is_text: bool, size: int) -> bytes:

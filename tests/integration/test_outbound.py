@@ -51,11 +51,15 @@ DEADLINE = 20.0
 
 
 @pytest.fixture(params=SERVERS, scope="module")
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    with Server(*SERVERS[request.param], directory=tmp_path_factory.mktemp("server")) as server:
-        server.name = request.param
+def name(request: pytest.FixtureRequest) -> str:
+    """The server that a test runs on."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def server(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(*SERVERS[name], directory=tmp_path_factory.mktemp("server")) as server:
         yield server
 
 
@@ -82,9 +86,11 @@ def ticks(client: Client, count: int) -> list[int]:
     return [client.receive()["data"]["n"] for _ in range(count)]
 
 
-def test_the_fastest_transport_is_found_behind_the_usual_middleware(server: Server) -> None:
+def test_the_fastest_transport_is_found_behind_the_usual_middleware(
+    name: str, server: Server
+) -> None:
     with connected(server, {}, "/") as client:
-        assert client.receive() == {"event": "ready", "data": TRANSPORTS[server.name]}
+        assert client.receive() == {"event": "ready", "data": TRANSPORTS[name]}
 
 
 @pytest.mark.parametrize("sender", ["burst", "thread"])
@@ -130,7 +136,7 @@ def test_a_client_that_falls_behind_and_catches_up_is_kept(server: Server, contr
         assert report(control)["evictions"] == before["evictions"]
 
 
-@pytest.mark.parametrize("name", ["daphne", "uvicorn", "hypercorn"])
+@pytest.mark.parametrize("name", ["daphne", "uvicorn", "hypercorn"], indirect=True)
 def test_an_evicted_client_that_reads_in_time_gets_its_backlog_and_4008(
     name: str, tmp_path: Path
 ) -> None:

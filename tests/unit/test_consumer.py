@@ -943,7 +943,7 @@ async def test_outbound_frames_do_not_go_through_dispatch() -> None:
 
 
 async def test_gateway_runs_behind_routers_and_middleware(chat: type[Chat]) -> None:
-    route = path("ws/<str:room>/", chat.as_asgi())  # type: ignore[arg-type]  # As in Channels.
+    route = path("ws/<str:room>/", chat.as_asgi())
     routes = URLRouter([route])
     stack = AllowedHostsOriginValidator(AuthMiddlewareStack(routes))
     app = ProtocolTypeRouter({"websocket": stack})
