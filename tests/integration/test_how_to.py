@@ -1,0 +1,179 @@
+"""The how-to: each of its recipes does what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.layers import channel_layers
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.db import connections
+from django.db.models.signals import post_save
+from django.test import RequestFactory
+
+from arcly_channels import GatewayConsumer, subscribe
+from tests.documents import DOCS, blocks, section
+
+
+class Room(GatewayConsumer):
+    """A gateway whose clients join whatever room they name."""
+
+    @subscribe("join")
+    async def join(self, data: str) -> None:
+        await self.join_room(data)
+
+
+@pytest.fixture(autouse=True)
+def fresh_layers() -> Iterator[None]:
+    channel_layers.backends.clear()
+    yield
+    channel_layers.backends.clear()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Connects to a gateway in this process, and disconnects at the end."""
+    browsers: list[WebsocketCommunicator] = []
+    yield Browser(browsers)
+    for each in browsers:
+        await each.disconnect()
+
+
+class Browser:
+    def __init__(self, opened: list[WebsocketCommunicator]) -> None:
+        self._opened = opened
+
+    async def open(self, gateway: Any = Room, **scope: Any) -> Any:
+        communicator = WebsocketCommunicator(gateway.as_asgi(), "/")
+        communicator.scope.update(scope)
+        connected, _ = await communicator.connect()
+        assert connected
+        self._opened.append(communicator)
+        return communicator
+
+    async def enter(self, room: str) -> Any:
+        communicator = await self.open()
+        await send(communicator, "join", room)
+        await send(communicator, "sync")
+        assert (await communicator.receive_json_from())["event"] == "error"
+        return communicator
+
+
+async def send(communicator: Any, event: str, data: Any = None) -> None:
+    await communicator.send_json_to({"event": event, "data": data})
+
+
+def recipe(heading: str, number: int = 0, **names: Any) -> Any:
+    """Run a code block of a recipe, and return the names that it defines."""
+    namespace = {"__name__": "recipe", **names}
+    exec(blocks(section(DOCS / "how-to.md", heading), "python")[number], namespace)
+    return SimpleNamespace(**namespace)
+
+
+async def test_view_tells_a_room(browser: Browser) -> None:
+    views = recipe("Tell browsers from a view")
+    watcher = await browser.enter("order 7")
+    response = await sync_to_async(views.ship)(RequestFactory().get("/"), 7)
+    assert response.status_code == 204
+    event = {"event": "order.shipped", "data": {"number": 7}}
+    assert await watcher.receive_json_from() == event
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_signal_tells_everybody(browser: Browser) -> None:
+    signals = recipe("Tell browsers when something was saved")
+    try:
+        watcher = await browser.open()
+        await sync_to_async(create_user)("ada")
+        event = {"event": "user.joined", "data": {"name": "ada"}}
+        assert await watcher.receive_json_from() == event
+    finally:
+        post_save.disconnect(signals.announce, sender=get_user_model())
+
+
+def create_user(name: str) -> None:
+    get_user_model().objects.create_user(name)
+    connections.close_all()
+    del connections["default"]  # Else Channels looks after it in the tests to come, too.
+
+
+async def test_other_process_asks_the_server(browser: Browser, settings: Any) -> None:
+    settings.PUBLISH_KEY = "right"
+    views = recipe("Tell browsers from Celery, cron or a shell")
+    watcher = await browser.enter("tea")
+    body = json.dumps({"room": "tea", "event": "kettle", "data": "on"})
+    for key, status in (("wrong", 403), ("right", 204)):
+        request = RequestFactory().post(
+            "/", body, content_type="application/json", headers={"X-Publish-Key": key}
+        )
+        assert (await sync_to_async(views.publish)(request)).status_code == status
+    assert await watcher.receive_json_from() == {"event": "kettle", "data": "on"}
+
+
+async def test_client_is_refused(browser: Browser) -> None:
+    gateway = recipe("Refuse a client").Members
+    stranger = WebsocketCommunicator(gateway.as_asgi(), "/")
+    stranger.scope["user"] = AnonymousUser()
+    assert (await stranger.connect())[0] is False
+    await browser.open(gateway, user=SimpleNamespace(is_authenticated=True))
+
+
+async def test_client_is_told_before_it_is_closed(browser: Browser) -> None:
+    first = recipe("Refuse a client")
+    gateway = recipe("Refuse a client", 1, **vars(first)).Members
+    stranger = await browser.open(gateway, user=AnonymousUser())
+    assert (await stranger.receive_json_from())["event"] == "goodbye"
+    assert (await stranger.receive_output())["code"] == 4401
+
+
+async def test_bad_data_is_answered(browser: Browser) -> None:
+    client = await browser.open(recipe("Answer bad data").Orders)
+    for data in ("order 7", {"number": "7"}, {}):
+        await send(client, "order.watch", data)
+        assert (await client.receive_json_from())["data"]["code"] == "invalid_number"
+    await send(client, "order.watch", {"number": 7})
+    await send(client, "sync")
+    assert (await client.receive_json_from())["data"]["code"] == "unknown_event"
+
+
+async def test_answer_comes_later(browser: Browser) -> None:
+    client = await browser.open(recipe("Answer later").Reports)
+    await send(client, "report.make")
+    assert await client.receive_json_from() == {"event": "report.ready", "data": {"rows": 499500}}
+
+
+async def test_gateway_stands_before_a_consumer_of_channels(browser: Browser) -> None:
+    client = await browser.open(recipe("Use it with consumers of Channels").News)
+    await send(client, "ping", 1)
+    assert await client.receive_json_from() == {"event": "pong", "data": 1}
+    await channel_layers["default"].group_send("news", {"type": "news.flash", "headline": "Tea"})
+    assert await client.receive_json_from() == {"event": "news", "data": "Tea"}
+
+
+async def test_consumer_of_channels_reaches_gateways(browser: Browser) -> None:
+    watcher = await browser.enter("boiler room")
+    sensor = await browser.open(recipe("Use it with consumers of Channels", 1).Sensor)
+    await sensor.send_to(text_data="21.5")
+    assert await watcher.receive_json_from() == {"event": "reading", "data": 21.5}
+
+
+async def test_gateway_lives_on_another_layer(browser: Browser, settings: Any) -> None:
+    settings.CHANNEL_LAYERS = recipe("Use several layers").CHANNEL_LAYERS
+    games = recipe("Use several layers", 1)
+    player = await browser.open(games.Game)
+    await send(player, "table.join")
+    await send(player, "sync")
+    assert (await player.receive_json_from())["event"] == "error"
+    await sync_to_async(games.deal)("queen")
+    assert await player.receive_json_from() == {"event": "card", "data": "queen"}
+
+
+def test_metrics_have_an_address() -> None:
+    urls = recipe("See who is slow")
+    assert urls.urlpatterns[0].resolve("metrics") is not None
