@@ -1,0 +1,48 @@
+"""The reference: it has every public name, with the signature that it has in the code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from operator import attrgetter
+
+import pytest
+
+import arcly_channels
+from arcly_channels import checks
+from arcly_channels.layers import LocalChannelLayer
+from tests.documents import DOCS, section, table
+
+REFERENCE = DOCS / "reference.md"
+HEADINGS = re.findall(r"^#### `(.+)`$", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_public_name_has_a_heading() -> None:
+    assert set(arcly_channels.__all__) <= {heading.partition("(")[0] for heading in HEADINGS}
+
+
+@pytest.mark.parametrize("heading", [each for each in HEADINGS if "(" in each])
+def test_signature_is_that_of_the_code(heading: str) -> None:
+    name = heading.partition("(")[0]
+    signature = inspect.signature(attrgetter(name)(arcly_channels))
+    parameters = [
+        parameter.replace(annotation=parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    bare = signature.replace(parameters=parameters, return_annotation=signature.empty)
+    assert heading == f"{name}{bare}"
+
+
+def test_layer_options_are_those_of_the_code() -> None:
+    rows = table(section(REFERENCE, "`LocalChannelLayer`"))
+    parameters = inspect.signature(LocalChannelLayer).parameters.values()
+    assert {row["option"]: row["default"] for row in rows} == {
+        each.name: repr(each.default) for each in parameters
+    }
+
+
+def test_system_checks_are_those_of_the_code() -> None:
+    pattern = r"arcly_channels\.[EW]\d+"
+    documented = re.findall(pattern, section(REFERENCE, "System checks"))
+    assert documented == sorted(set(re.findall(pattern, inspect.getsource(checks))))
