@@ -1,6 +1,7 @@
-# make demo | test | check | bench. Each makes the virtual environment when it is missing.
+# make demo | test | check | format | clean. Each makes the virtual environment when it is missing.
 PYTHON ?= python3
 VENV ?= .venv
+PORT ?= 8000
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -13,7 +14,7 @@ $(READY): setup.py requirements.txt
 
 demo: $(READY)
 	$(BIN)/python manage.py migrate --verbosity 0
-	$(BIN)/daphne --port 8000 demo_project.asgi:application
+	$(BIN)/daphne --port $(PORT) demo_project.asgi:application
 
 test: $(READY)
 	$(BIN)/python -m pytest

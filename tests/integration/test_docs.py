@@ -1,10 +1,11 @@
-"""The reference: it has every public name, with the signature that it has in the code."""
+"""The reference and the architecture page: what they name is what the code has."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,12 @@ def test_system_checks_are_those_of_the_code() -> None:
     pattern = r"arcly_channels\.[EW]\d+"
     documented = re.findall(pattern, section(REFERENCE, "System checks"))
     assert documented == sorted(set(re.findall(pattern, inspect.getsource(checks))))
+
+
+def test_architecture_page_has_every_file() -> None:
+    package = Path(arcly_channels.__file__).parent
+    files = {str(path.relative_to(package)) for path in package.rglob("*.py")}
+    rows = table(section(DOCS / "explanation" / "architecture.md", "The files"))
+    assert {row["file"] for row in rows} == {
+        name for name in files if not name.endswith(("__init__.py", "_version.py"))
+    }
