@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,11 +13,24 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from arcly_channels import conf_identity as identity
+
 NAME = "ARCLY_CHANNELS"
 
 
 def _number(default: float, *, least: int = 0, whole: bool = False) -> Any:
     return dataclasses.field(default=default, metadata={"least": least, "whole": whole})
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _rules(
+    complaints: Callable[[object], identity.Complaints], read: Callable[[Any], Any] = _as_it_is
+) -> dict[str, Any]:
+    """Say what is wrong with a setting, and how its value becomes the one that is in force."""
+    return {"complaints": complaints, "read": read}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +53,28 @@ class Settings:
     """Reserved for liveness; not in force yet."""
     DRAIN_DEADLINE: float = _number(10)
     """Reserved for the drain at shutdown; not in force yet."""
+    JWT: identity.Jwt | None = dataclasses.field(
+        default=None, metadata=_rules(identity.jwt_complaints, identity.read_jwt)
+    )
+    """Which tokens are believed; without it, none is looked for."""
+    TOKEN_GRACE: float = _number(0)
+    """How long a connection stays open after its token has expired."""
+    CLAIMS_FROM_USER: Any = dataclasses.field(
+        default=None, metadata=_rules(identity.callable_complaints)
+    )
+    """Where there is no token: makes claims of the logged-in user. True makes the usual ones."""
+    TENANTS: Any = dataclasses.field(default=(), metadata=_rules(identity.tenants_complaints))
+    """The tenants, or what returns them."""
+    TENANT_STRATEGY: Any = dataclasses.field(
+        default=None, metadata=_rules(identity.strategy_complaints)
+    )
+    """How a request names its tenant; without it, there is no tenancy."""
+    TENANT_FALLBACK: str | None = dataclasses.field(
+        default=None, metadata=_rules(identity.fallback_complaints)
+    )
+    """The tenant of a request that names no known one."""
+    TENANT_CACHE_SECONDS: float = _number(60)
+    """How old what the callable in TENANTS returned may become."""
 
 
 class Problem(NamedTuple):
@@ -54,7 +91,20 @@ def get_settings() -> Settings:
     found = problems(given)
     if found:
         raise ImproperlyConfigured("; ".join(f"{each.message} ({each.hint})" for each in found))
-    return Settings(**given)
+    reads = {
+        field.name: field.metadata.get("read", _as_it_is) for field in dataclasses.fields(Settings)
+    }
+    return Settings(**{key: reads[key](value) for key, value in given.items()})
+
+
+@lru_cache(maxsize=1)
+def group_key() -> bytes:
+    """Return the key that signs the names of reserved groups, which follows from SECRET_KEY.
+
+    The servers of one project must share it, or they do not meet in the same groups.
+    """
+    secret = str(django_settings.SECRET_KEY).encode()
+    return hashlib.blake2b(secret, digest_size=32, person=b"arcly.groups").digest()
 
 
 def problems(given: object) -> list[Problem]:
@@ -67,10 +117,16 @@ def problems(given: object) -> list[Problem]:
         if key not in fields:
             hint = f"The keys are {', '.join(fields)}."
             found.append(Problem(f"{NAME} has no setting {key!r}", hint))
+        elif "complaints" in fields[key].metadata:
+            complaints = fields[key].metadata["complaints"](value)
+            found.extend(Problem(f"{NAME}: {message}", hint) for message, hint in complaints)
         elif not _is_valid(value, **fields[key].metadata):
             kind = "whole number" if fields[key].metadata["whole"] else "number"
             hint = f"A {kind} of at least {fields[key].metadata['least']} is needed."
             found.append(Problem(f"{NAME}[{key!r}] is {value!r}", hint))
+    if given.get("TENANT_STRATEGY") is None and ("TENANTS" in given or "TENANT_FALLBACK" in given):
+        hint = 'Say how a request names its tenant, as in {"SUBDOMAIN": "example.com"}.'
+        found.append(Problem(f"{NAME} has tenants and no TENANT_STRATEGY", hint))
     return found
 
 
@@ -83,6 +139,8 @@ def _is_valid(value: object, *, least: int, whole: bool) -> bool:
 def _forget(*, setting: str, **_: object) -> None:
     if setting == NAME:
         get_settings.cache_clear()
+    if setting == "SECRET_KEY":
+        group_key.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="arcly_channels.conf")

@@ -1,0 +1,1 @@
+"""Who is behind a connection: claims and tenant, the same for HTTP and WebSocket."""
