@@ -2,6 +2,10 @@
 
 A group of a tenant starts with `arcly.`, and no room maps to such a group unless its tenant is the
 same: a room whose own name starts with `arcly.` is escaped like any other special name.
+
+Such a group, and every other that only this package may name, also ends in a seal that takes the
+project's SECRET_KEY to make. So a group name that a client made up never is one of them, should
+careless code pass it to `group_add` or `group_send` as it came.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import hashlib
 import re
 from typing import Protocol
 
+from arcly_channels.conf import group_key
 from arcly_channels.exceptions import InvalidRoom
 
 MAX_ROOM_LENGTH = 200
@@ -17,6 +22,7 @@ MAX_ROOM_LENGTH = 200
 
 _RESERVED = "arcly."
 _MAX_GROUP_LENGTH = 99  # Channels wants group names shorter than 100 characters.
+_SEAL_LENGTH = 20  # Hexadecimal digits: 80 bits, to be guessed over the network.
 
 # Stricter than Channels' own pattern, which lets Unicode digits and a final newline through.
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}", re.ASCII)
@@ -43,7 +49,7 @@ def group_name(room: str, tenant: Tenant | None = None) -> str:
     """
     check_room(room)
     if tenant is not None:
-        return _encoded("t", tenant_id(tenant), room)
+        return _sealed("t", tenant_id(tenant), room)
     if _GROUP_NAME.fullmatch(room) and not room.startswith(_RESERVED):
         return room
     return _encoded("r", room)
@@ -51,7 +57,17 @@ def group_name(room: str, tenant: Tenant | None = None) -> str:
 
 def lobby_name(tenant: Tenant | None = None) -> str:
     """Return the group that every gateway client of `tenant` is in, which `broadcast` addresses."""
-    return _encoded("lobby") if tenant is None else _encoded("lobby", tenant_id(tenant))
+    return _sealed("lobby") if tenant is None else _sealed("lobby", tenant_id(tenant))
+
+
+def user_group(subject: str) -> str:
+    """Return the group of the connections whose claims have this `sub`."""
+    return _sealed("user", subject)
+
+
+def token_group(id: str) -> str:
+    """Return the group of the connections that came with the token of this `jti`."""
+    return _sealed("token", id)
 
 
 def check_room(room: object) -> None:
@@ -68,16 +84,36 @@ def tenant_id(tenant: Tenant) -> str:
     return identity
 
 
+def _sealed(kind: str, *parts: str) -> str:
+    """Return the escaped parts and their seal; the seal alone where that is too long."""
+    seal = hashlib.blake2b(_joined(kind, *parts), digest_size=32, key=group_key()).hexdigest()
+    name = f"{_escaped(kind, *parts)}.{seal[:_SEAL_LENGTH]}"
+    # No escaped part is "_sealed": the "_" would be followed by two hexadecimal digits.
+    return name if len(name) <= _MAX_GROUP_LENGTH else f"{_RESERVED}{kind}._sealed.{seal}"
+
+
 def _encoded(kind: str, *parts: str) -> str:
-    """Join the escaped parts with dots, which no escaped part contains; hash what is too long."""
-    raw = [part.encode("utf-8", "surrogatepass") for part in parts]
-    escaped = [
-        _SPECIAL.sub(lambda special: b"_" + special[0].hex().encode(), part).decode("ascii")
-        for part in raw
-    ]
-    name = ".".join([_RESERVED + kind, *escaped])
+    """Return the escaped parts; a digest of them where that is too long."""
+    name = _escaped(kind, *parts)
     if len(name) <= _MAX_GROUP_LENGTH:
         return name
-    digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in raw)).hexdigest()
-    # The escaped form has no part named "hash" in second place: "_" is needed to spell it here.
-    return f"{_RESERVED}{kind}._hash.{digest}"
+    # No escaped part is "_hash", for the same reason.
+    return f"{_RESERVED}{kind}._hash.{hashlib.sha256(_joined(*parts)).hexdigest()}"
+
+
+def _escaped(kind: str, *parts: str) -> str:
+    """Join the escaped parts with dots, which no escaped part contains."""
+    escaped = [
+        _SPECIAL.sub(lambda special: b"_" + special[0].hex().encode(), _bytes(part)).decode("ascii")
+        for part in parts
+    ]
+    return ".".join([_RESERVED + kind, *escaped])
+
+
+def _joined(*parts: str) -> bytes:
+    """Join the parts so that no other parts give the same bytes."""
+    return b"".join(b"%d:%b" % (len(raw), raw) for raw in map(_bytes, parts))
+
+
+def _bytes(part: str) -> bytes:
+    return part.encode("utf-8", "surrogatepass")
