@@ -113,6 +113,29 @@ class ConnectionRegistry:
         self.count_eviction(f"Connection {id}")
         return True
 
+    def close(self, id: int, code: int, reason: str = "") -> None:
+        """Remove a connection and close its socket with `code` after its backlog.
+
+        An unknown id is ignored.
+        """
+        connection = self._shard(id).rows.get(id)
+        if connection is not None:
+            outbox = connection.outbox
+            outbox.lane.run(self._close_outboxes, (outbox,), code, reason)
+
+    def close_room(self, room: str, code: int, reason: str = "") -> int:
+        """Do what `close` does to every connection in `room`; return how many were asked to close.
+
+        In the thread of a connection's event loop it is removed when this returns, elsewhere soon;
+        no frame that is sent afterwards reaches it. A plain thread gets `LoopStalled` when the
+        loop takes no calls; the connections of that loop are as they were then.
+        """
+        count = 0
+        for lane, outboxes in self._rooms.snapshot(room):
+            lane.run(self._close_outboxes, outboxes, code, reason)
+            count += len(outboxes)
+        return count
+
     def touch(self, id: int) -> None:
         """Note a sign of life of a connection; an unknown id is ignored."""
         connection = self._shard(id).rows.get(id)
@@ -146,6 +169,12 @@ class ConnectionRegistry:
             outbox.lane.run(outbox.close, code)
             visited += 1
         return visited
+
+    def set_claims(self, id: int, claims: Claims | None) -> None:
+        """Replace the claims of a connection; an unknown id is ignored."""
+        connection = self._shard(id).rows.get(id)
+        if connection is not None:
+            connection.claims = claims
 
     def connection_count(self) -> int:
         """Return the number of connections, at a cost that does not grow with it."""
@@ -277,6 +306,12 @@ class ConnectionRegistry:
             self._rooms.discard(room, connection.outbox)
         self._release(connection.outbox.lane)
         return connection
+
+    def _close_outboxes(self, outboxes: tuple[Outbox, ...], code: int, reason: str) -> None:
+        """Remove and close connections of one lane, in that lane."""
+        for outbox in outboxes:
+            if self._remove(outbox.connection_id) is not None:
+                outbox.close(code, reason)
 
     def _release(self, lane: Lane) -> None:
         with self._lock:

@@ -241,6 +241,18 @@ class LocalChannelLayer(BaseChannelLayer):
         else:
             self.registry.broadcast_room(group, frame, exclude=exclude)
 
+    async def close_group(self, group: str, code: int, reason: str = "") -> int:
+        """Close the socket of every gateway in `group` with `code`; return how many were asked.
+
+        They are out of the registry and of every group, so nothing more reaches them; what they
+        were sent before gets the usual grace. Plain channels in the group are left alone.
+        """
+        return self.close_group_now(group, code, reason)
+
+    def close_group_now(self, group: str, code: int, reason: str = "") -> int:
+        """Do what `close_group` does, in code that is not async."""
+        return self.registry.close_room(group, code, reason)
+
     def take(self, channel: str) -> Message | None:
         """Return the oldest message on a channel if there is one, without waiting."""
         return self._channels.take(channel)
