@@ -1,0 +1,263 @@
+"""Tenants: which there are, which are suspended, and which one a request is for."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from arcly_channels import conf
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.conf_identity import TENANT_ID_HINT, is_tenant_id
+from arcly_channels.identity.claims import Claims
+from arcly_channels.identity.strategies import claim, header, header_then_subdomain, subdomain
+from arcly_channels.layers.closing import close_group_now
+from arcly_channels.rooms import lobby_name
+
+__all__ = [
+    "Tenant",
+    "TenantRegistry",
+    "claim",
+    "get_tenants",
+    "header",
+    "header_then_subdomain",
+    "is_mismatched",
+    "subdomain",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tenant:
+    """One customer of a project that serves several: its `id` is what tells it from the others.
+
+    Raises `ValueError` for an id that a header could not carry.
+    """
+
+    id: str
+    name: str = ""
+    suspended: bool = False
+
+    def __post_init__(self) -> None:
+        if not is_tenant_id(self.id):
+            raise ValueError(f"{self.id!r:.120} is no id of a tenant: {TENANT_ID_HINT}")
+
+
+Source = Callable[[], Any]
+"""Returns the tenants, as `Tenant`s, ids or dicts of a tenant's fields; sync or async."""
+
+_Snapshot = Mapping[str, Tenant]
+
+
+class TenantRegistry:
+    """The tenants of a process. May be used from any thread and any event loop.
+
+    `resolve` reads one immutable snapshot and takes no lock; `upsert`, `suspend` and `resume` put
+    a new one in its place, so each acts from the next request on. `fallback` is the id of the
+    tenant for requests that name no known one.
+
+    With a `source`, what it returned is used for at most `cache_seconds`, and is the truth: a
+    change made here lasts until the source is asked again, so make it there first. When the source
+    fails, so does the request that asked it, and no older answer is used.
+
+    `on_suspended` is called with the id of a tenant after it stopped being served.
+    """
+
+    def __init__(
+        self,
+        tenants: Iterable[Any] = (),
+        *,
+        fallback: str | None = None,
+        source: Source | None = None,
+        cache_seconds: float = 60,
+        on_suspended: Callable[[str], object] = lambda id: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._snapshot: _Snapshot = _by_id(tenants)
+        self._fallback = fallback
+        self._source = source
+        self._cache_seconds = cache_seconds
+        self._on_suspended = on_suspended
+        self._clock = clock
+        self._lock = threading.Lock()  # For those who change the snapshot.
+        self._version = 0
+        self._fresh_until = -math.inf if source is not None else math.inf
+        self._source_lock = threading.Lock()  # So that one thread at a time asks the source, …
+        self._loads: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
+        self._loads = WeakKeyDictionary()  # … and one task of an event loop.
+
+    # Reading
+
+    def resolve(self, id: str | None) -> Tenant | None:
+        """Return the tenant that a request for `id` gets, from what is known now.
+
+        A suspended tenant is None, never the fallback; nor does a suspended fallback serve anyone.
+        """
+        tenants = self._snapshot
+        tenant = None if id is None else tenants.get(id)
+        if tenant is None and self._fallback is not None:
+            tenant = tenants.get(self._fallback)
+        return None if tenant is None or tenant.suspended else tenant
+
+    def get(self, id: str) -> Tenant | None:
+        """Return the tenant with this id, suspended or not."""
+        return self._snapshot.get(id)
+
+    def is_serving(self, id: str) -> bool:
+        """Return whether the tenant with this id is known and not suspended."""
+        tenant = self._snapshot.get(id)
+        return tenant is not None and not tenant.suspended
+
+    # Changing
+
+    def upsert(self, tenant: Tenant | str, *, name: str = "", suspended: bool = False) -> Tenant:
+        """Add a tenant or replace the one with its id; `tenant` is one, or the id of one."""
+        if isinstance(tenant, str):
+            tenant = Tenant(tenant, name, suspended)
+        with self._lock:
+            self._swap({**self._snapshot, tenant.id: tenant})
+        if tenant.suspended:
+            self._on_suspended(tenant.id)
+        return tenant
+
+    def suspend(self, id: str) -> bool:
+        """Serve a tenant no longer, and close its sockets with 4403; return whether it is known."""
+        is_known = self._change(id, suspended=True)
+        if is_known:
+            self._on_suspended(id)
+        return is_known
+
+    def resume(self, id: str) -> bool:
+        """Serve a suspended tenant again; return whether it is known."""
+        return self._change(id, suspended=False)
+
+    # The source
+
+    def refresh(self) -> None:
+        """Ask the source, if what it last returned is too old. For code that is not async."""
+        if self._is_fresh():
+            return
+        with self._source_lock:
+            if self._source is not None and not self._is_fresh():
+                is_async = inspect.iscoroutinefunction(self._source)
+                asked_at, version = self._clock(), self._version
+                found = (async_to_sync(self._source) if is_async else self._source)()
+                self._take(found, asked_at, version)
+
+    async def arefresh(self) -> None:
+        """Do what `refresh` does, in async code. Requests that come meanwhile share the answer."""
+        if self._is_fresh():
+            return
+        loop = asyncio.get_running_loop()
+        load = self._loads.get(loop)
+        if load is None or load.done():
+            load = self._loads[loop] = loop.create_task(self._load())
+        await asyncio.shield(load)  # One client that hangs up does not stop it for the others.
+
+    async def _load(self) -> None:
+        if self._source is not None:
+            is_async = inspect.iscoroutinefunction(self._source)
+            asked_at, version = self._clock(), self._version
+            found = await (self._source if is_async else database_sync_to_async(self._source))()
+            self._take(found, asked_at, version)
+
+    # Inside
+
+    def _is_fresh(self) -> bool:
+        return self._clock() < self._fresh_until
+
+    def _take(self, found: Iterable[Any], asked_at: float, version: int) -> None:
+        """Use what the source returned, and note who is served no longer."""
+        tenants = _by_id(found)
+        with self._lock:
+            if version != self._version:
+                # A change was made while the source was asked, which may not know of it: that
+                # change holds, and the next request asks again.
+                return
+            gone = [
+                tenant.id
+                for tenant in self._snapshot.values()
+                if not tenant.suspended and not _is_serving(tenants, tenant.id)
+            ]
+            self._swap(tenants)
+            self._fresh_until = asked_at + self._cache_seconds
+        for id in gone:
+            self._on_suspended(id)
+
+    def _change(self, id: str, *, suspended: bool) -> bool:
+        with self._lock:
+            tenant = self._snapshot.get(id)
+            if tenant is None:
+                return False
+            self._swap({**self._snapshot, id: dataclasses.replace(tenant, suspended=suspended)})
+        return True
+
+    def _swap(self, tenants: _Snapshot) -> None:
+        self._snapshot = tenants
+        self._version += 1
+
+
+def is_mismatched(claims: Claims | None, tenant: Any) -> bool:
+    """Return whether the token behind `claims` is for a tenant other than `tenant`.
+
+    A token without the claim is for any. One that has it is not for a request without a tenant.
+    """
+    named = None if claims is None else claims.get("tenant")
+    return named is not None and named != getattr(tenant, "id", tenant)
+
+
+def get_tenants() -> TenantRegistry:
+    """Return the registry of this process, made of the settings when it is first asked for."""
+    return _registry()
+
+
+@lru_cache(maxsize=1)
+def _registry() -> TenantRegistry:
+    settings = conf.get_settings()
+    tenants = settings.TENANTS
+    source = import_string(tenants) if isinstance(tenants, str) else tenants
+    return TenantRegistry(
+        () if callable(source) else source,
+        fallback=settings.TENANT_FALLBACK,
+        source=source if callable(source) else None,
+        cache_seconds=settings.TENANT_CACHE_SECONDS,
+        on_suspended=_close_sockets,
+    )
+
+
+def _close_sockets(id: str) -> None:
+    close_group_now(lobby_name(id), CloseCode.FORBIDDEN, "the tenant is suspended")
+
+
+def _by_id(tenants: Iterable[Any]) -> dict[str, Tenant]:
+    return {tenant.id: tenant for tenant in map(_tenant, tenants)}
+
+
+def _tenant(value: Any) -> Tenant:
+    if isinstance(value, Tenant):
+        return value
+    return Tenant(**value) if isinstance(value, Mapping) else Tenant(value)
+
+
+def _is_serving(tenants: _Snapshot, id: str) -> bool:
+    tenant = tenants.get(id)
+    return tenant is not None and not tenant.suspended
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == conf.NAME:
+        _registry.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="arcly_channels.identity.tenancy")
