@@ -1,0 +1,55 @@
+"""Turning a client away, so that a browser can tell why."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.exceptions import Refused
+from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
+from arcly_channels.layers.event import encode_event
+
+SUBPROTOCOL = "arcly.v1"
+"""What a client offers that understands `gateway:bye`."""
+
+BYE = "gateway:bye"
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None:
+    """Answer a request that is refused: with status 403, before there is a socket.
+
+    A browser shows a page no such status. So a WebSocket client that offers `arcly.v1` is accepted
+    with it, gets one `gateway:bye` that says why, and is closed with the refusal's code; unless
+    there are too many connections, which one more would not help.
+    """
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 403, "headers": _PLAIN})
+        await send({"type": "http.response.body", "body": refusal.reason.encode()})
+        return
+    is_told = SUBPROTOCOL in scope.get("subprotocols", ())
+    if is_told and refusal.code != CloseCode.TOO_MANY_CONNECTIONS:
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        await send({"type": "websocket.send", "text": _bye(refusal)})
+    await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.reason})
+
+
+def chosen_subprotocol(scope: Mapping[str, Any]) -> str | None:
+    """Return the subprotocol to accept a client with that offers one of ours; never a token."""
+    offered = scope.get("subprotocols", ())
+    return next((each for each in (SUBPROTOCOL, TOKEN_SUBPROTOCOL) if each in offered), None)
+
+
+def _bye(refusal: Refused) -> str:
+    known = {int(code): code.reconnect for code in CloseCode}
+    bye = {
+        "code": int(refusal.code),
+        "reason": refusal.reason,
+        "reconnect": known.get(refusal.code, "no"),
+    }
+    return encode_event(BYE, bye).text
+
+
+_PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
