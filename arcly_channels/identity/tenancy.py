@@ -22,20 +22,8 @@ from arcly_channels import conf
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf_identity import TENANT_ID_HINT, is_tenant_id
 from arcly_channels.identity.claims import Claims
-from arcly_channels.identity.strategies import claim, header, header_then_subdomain, subdomain
 from arcly_channels.layers.closing import close_group_now
 from arcly_channels.rooms import lobby_name
-
-__all__ = [
-    "Tenant",
-    "TenantRegistry",
-    "claim",
-    "get_tenants",
-    "header",
-    "header_then_subdomain",
-    "is_mismatched",
-    "subdomain",
-]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -12,7 +13,12 @@ from arcly_channels.layers.message import Message
 
 EVENT = "gateway.event"
 
-_default = DjangoJSONEncoder().default
+_django_default = DjangoJSONEncoder().default
+
+
+def _default(value: Any) -> Any:
+    """Write what Django's encoder writes, and claims, which are read-only mappings."""
+    return dict(value) if isinstance(value, MappingProxyType) else _django_default(value)
 
 
 def encode_event(event: str, data: Any, *, ref: Any = None) -> Frame:

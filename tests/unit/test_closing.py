@@ -75,14 +75,24 @@ def test_closing_while_others_come_and_go_leaves_nobody_behind() -> None:
     assert registry.rooms() == []
 
 
+class Told(asyncio.Event):
+    """A transport that tells when its outbox has something for it."""
+
+    def flush(self, outbox: Outbox) -> None:
+        self.set()
+
+    def stop(self) -> None:
+        pass
+
+
 async def test_a_thread_closes_connections_of_an_event_loop() -> None:
-    layer = LocalChannelLayer()
-    outbox = Outbox(layer.pump())
+    layer, told = LocalChannelLayer(), Told()
+    outbox = Outbox(layer.pump(), told)
     id = layer.connect(await layer.new_channel(), outbox)
     await layer.join(id, "red")
     assert await asyncio.to_thread(layer.close_group_now, "red", 4403) == 1
-    while outbox.close_code is None:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(told.wait(), 5)
+    assert outbox.close_code == 4403
     assert layer.registry.connection_count() == 0
 
 

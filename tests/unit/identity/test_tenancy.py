@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 
 from arcly_channels.identity.handshake import Handshake
-from arcly_channels.identity.strategies import Strategy
-from arcly_channels.identity.tenancy import (
-    Tenant,
-    TenantRegistry,
+from arcly_channels.identity.strategies import (
+    Strategy,
     claim,
     header,
     header_then_subdomain,
-    is_mismatched,
     subdomain,
 )
+from arcly_channels.identity.tenancy import Tenant, TenantRegistry, is_mismatched
 
 
 def ask(strategy: Strategy, claims: Any = None, **headers: str) -> str | None:

@@ -16,13 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels import conf
 from arcly_channels.conf_identity import read_jwt
-from arcly_channels.identity.claims import (
-    TokenVerifier,
-    expiry_of,
-    get_verifier,
-    issue_token,
-    read_only,
-)
+from arcly_channels.identity.claims import expiry_of, get_verifier, read_only
+from arcly_channels.identity.tokens import TokenVerifier, issue_token
 
 SECRET = "s" * 32
 OTHER = "o" * 32
