@@ -2,9 +2,24 @@
 
 from arcly_channels._version import __version__
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.exceptions import ArclyError, EnvelopeError, InvalidRoom, LoopStalled, Refused
+from arcly_channels.exceptions import (
+    ArclyError,
+    EnvelopeError,
+    EventRefused,
+    InvalidRoom,
+    LoopStalled,
+    Refused,
+)
 from arcly_channels.gateway.client import ClientHandle
 from arcly_channels.gateway.consumer import GatewayConsumer
+from arcly_channels.gateway.disconnect import (
+    adisconnect_tenant,
+    adisconnect_token,
+    adisconnect_user,
+    disconnect_tenant,
+    disconnect_token,
+    disconnect_user,
+)
 from arcly_channels.gateway.publish import (
     abroadcast,
     abroadcast_to_room,
@@ -21,6 +36,7 @@ __all__ = [
     "ClientHandle",
     "CloseCode",
     "EnvelopeError",
+    "EventRefused",
     "GatewayConsumer",
     "InvalidRoom",
     "LoopStalled",
@@ -28,9 +44,15 @@ __all__ = [
     "__version__",
     "abroadcast",
     "abroadcast_to_room",
+    "adisconnect_tenant",
+    "adisconnect_token",
+    "adisconnect_user",
     "asend_to",
     "broadcast",
     "broadcast_to_room",
+    "disconnect_tenant",
+    "disconnect_token",
+    "disconnect_user",
     "group_name",
     "send_to",
     "subscribe",

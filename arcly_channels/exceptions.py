@@ -44,6 +44,18 @@ class Refused(ArclyError):
         self.reason = reason
 
 
+class EventRefused(ArclyError):
+    """An event from a client is not for that client to send, or not in that form.
+
+    The client gets an `error` event with `code` and `message`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
 class LoopStalled(ArclyError, TimeoutError):
     """A thread's frames were not taken: the event loop that holds the sockets is blocked.
 

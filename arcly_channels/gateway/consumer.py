@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from channels.consumer import get_handler_name
@@ -14,33 +13,41 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf import get_settings
 from arcly_channels.envelope import Event, Frame, decode
-from arcly_channels.exceptions import EnvelopeError, InvalidRoom, MalformedFrame, Refused
+from arcly_channels.exceptions import (
+    EnvelopeError,
+    EventRefused,
+    InvalidRoom,
+    MalformedFrame,
+    Refused,
+)
 from arcly_channels.gateway.client import ClientHandle
 from arcly_channels.gateway.database import queue_closing
+from arcly_channels.gateway.guard import REFRESH, Guard
 from arcly_channels.gateway.inbox import Inbox
 from arcly_channels.gateway.publish import get_gateway_layer
 from arcly_channels.gateway.subscriptions import collect
+from arcly_channels.identity.refusal import refuse
 from arcly_channels.layers.event import encode_event
 from arcly_channels.layers.message import Message
 from arcly_channels.outbox import Outbox
-from arcly_channels.rooms import Tenant, lobby_name
 from arcly_channels.transports.base import Peer, Receive, Send, Transport
 from arcly_channels.transports.select import select_transport
 
 logger = logging.getLogger(__name__)
 
 
-class GatewayConsumer(AsyncWebsocketConsumer):
+class GatewayConsumer(Guard, AsyncWebsocketConsumer):
     """One connected client, and what happens to it.
 
     Use it alone, or before any of Channels' async websocket consumers. Events from the client go to
     the methods marked with `@subscribe`, one at a time. Everything sent to it, by these methods or
     by those of Channels, passes its bounded outbox in the order of the calls.
 
-    `claims` and `tenant` are what the middleware put into the scope, or None.
+    `claims` and `tenant` are what the middleware put into the scope, or None; who may come in and
+    do what is said by `require_claims` and the other attributes of `Guard`.
     """
 
-    _methods: ClassVar[dict[str, str]] = {}
+    _methods: ClassVar[dict[str, str]] = {REFRESH: "auth_refresh"}
 
     _client: ClientHandle | None = None
     _outbox: Outbox | None = None
@@ -50,8 +57,8 @@ class GatewayConsumer(AsyncWebsocketConsumer):
     _is_receiving = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
         cls._methods = collect(cls)
+        super().__init_subclass__(**kwargs)
 
     @classmethod
     def as_asgi(cls, **initkwargs: Any) -> Any:
@@ -80,26 +87,12 @@ class GatewayConsumer(AsyncWebsocketConsumer):
     @property
     def client(self) -> ClientHandle:
         """The handle to this client, safe to keep; there is none before the socket is accepted."""
-        if self._client is None:
-            raise RuntimeError("there is no client before its socket is accepted; see on_connect")
-        return self._client
+        return self._registered()
 
     @property
     def id(self) -> int:
         """The id of this connection, which no other of this process has."""
         return self.client.id
-
-    @property
-    def claims(self) -> Mapping[str, Any] | None:
-        """What is known about who is behind the connection."""
-        claims: Mapping[str, Any] | None = self.scope.get("claims")
-        return claims
-
-    @property
-    def tenant(self) -> Tenant | None:
-        """The tenant this client belongs to."""
-        tenant: Tenant | None = self.scope.get("tenant")
-        return tenant
 
     async def emit(self, event: str, data: Any = None) -> None:
         """Send an event to this client; see `ClientHandle`."""
@@ -179,20 +172,22 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             await self._server_send(message)
 
     async def websocket_connect(self, message: Message) -> None:
-        """Let a client in, or turn it away before its socket exists (HTTP status 403)."""
+        """Let a client in, or turn it away before it is anybody here; see `refuse`."""
         try:
             self._take_place()
+            self._check_identity()
             await self.authorize()
         except Refused as refusal:
             logger.info("A client of %s was %s", type(self).__qualname__, refusal)
-            await self.close(refusal.code, refusal.reason)
+            await refuse(self.scope, self._server_send, refusal)
             raise StopConsumer from None
         await super().websocket_connect(message)
 
     async def websocket_receive(self, message: Message) -> None:
         """Take a frame as a sign of life, and pass it on."""
         self._touch()
-        await super().websocket_receive(message)
+        if self._outbox is None or self._outbox.close_code is None:  # Who must go has no say.
+            await super().websocket_receive(message)
 
     async def websocket_disconnect(self, message: Message) -> None:
         """End, with the code that this side closed with or else the peer's."""
@@ -224,9 +219,12 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             await self._reply_error("unknown_event", f"no event {event.event:.50}", event.ref)
             return
         try:
+            self._check_event(event.event)
             await getattr(self, method)(event.data)
         except (StopConsumer, AcceptConnection, DenyConnection):
             raise
+        except EventRefused as refusal:
+            await self._reply_error(refusal.code, refusal.message, event.ref)
         except InvalidRoom as error:
             await self._reply_error("invalid_room", str(error), event.ref)
         except Exception:
@@ -259,11 +257,12 @@ class GatewayConsumer(AsyncWebsocketConsumer):
         layer, claims, tenant = self.channel_layer, self.claims, self.tenant
         id = layer.connect(self.channel_name, outbox, claims)
         self._client = ClientHandle(layer, outbox, id, claims=claims, tenant=tenant)
-        await layer.join(id, lobby_name(tenant))
+        await self._enter()
         await self.on_connect()
 
     async def _finish(self, code: int) -> None:
         """Say goodbye and leave nothing behind."""
+        self._stop_watching()
         try:
             if self._client is not None:
                 await self.on_disconnect(self._close_code(code))

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar
+
+from arcly_channels.identity.access import Access
 
 Handler = Callable[[Any, Any], Awaitable[None]]
 H = TypeVar("H", bound=Handler)
 
 _MARK = "_arcly_event"
+_ACCESS = "_arcly_access"
 
 
-def subscribe(event: str) -> Callable[[H], H]:
+def subscribe(
+    event: str, *, roles: str | Collection[str] = (), perms: str | Collection[str] = ()
+) -> Callable[[H], H]:
     """Mark `async def handler(self, data)` of a gateway as the handler of `event`.
+
+    A client whose claims have none of `roles`, if there are any, or not all of `perms`, each of
+    the form `resource:action`, gets an `error` event with the code `forbidden` instead.
 
     Raises `TypeError` at once for anything else, and the class for a second handler of an event.
     """
     if not isinstance(event, str) or not event:
         raise TypeError(f'@subscribe wants the name of an event, as in @subscribe("x"): {event!r}')
+    access = Access.of(roles, perms, where=f"@subscribe({event!r})")
 
     def mark(handler: H) -> H:
         is_async = inspect.iscoroutinefunction(handler)
@@ -29,6 +38,7 @@ def subscribe(event: str) -> Callable[[H], H]:
         except TypeError:
             raise TypeError(f"the handler of {event!r} takes (self, data)") from None
         setattr(handler, _MARK, event)
+        setattr(handler, _ACCESS, access)
         return handler
 
     return mark
@@ -58,3 +68,19 @@ def collect(gateway: type) -> dict[str, str]:
             )
         events[event] = name
     return events
+
+
+def collect_access(gateway: type, methods: Mapping[str, str]) -> dict[str, Access]:
+    """Return what each event of a gateway class asks of claims, as its nearest mark says.
+
+    A method that a subclass overrides without a mark of its own stays as guarded as it was.
+    """
+    marks = {
+        event: next(
+            getattr(vars(base)[method], _ACCESS)
+            for base in gateway.__mro__
+            if hasattr(vars(base).get(method), _ACCESS)
+        )
+        for event, method in methods.items()
+    }
+    return {event: access for event, access in marks.items() if access}

@@ -1,0 +1,441 @@
+"""Who may come into a gateway, what they may send, and for how long they may stay."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from channels.layers import get_channel_layer
+from channels.testing import WebsocketCommunicator
+from django.core.exceptions import ImproperlyConfigured
+
+import arcly_channels
+from arcly_channels import GatewayConsumer, Refused, subscribe
+from arcly_channels.identity import IdentityMiddlewareStack, Tenant, get_tenants
+from arcly_channels.identity.tokens import issue_token
+from arcly_channels.layers.local import LocalChannelLayer
+
+ACME = Tenant("acme")
+GLOBEX = Tenant("globex")
+
+
+class Open(GatewayConsumer):
+    """Lets everybody in, and says who it thinks they are."""
+
+    async def on_connect(self) -> None:
+        await self.emit("hello", {"claims": self.claims})
+
+    @subscribe("whoami")
+    async def whoami(self, data: Any) -> None:
+        await self.emit("you", {"claims": self.client.claims})
+
+    @subscribe("pay", roles=("clerk", "admin"), perms="orders:pay")
+    async def pay(self, data: Any) -> None:
+        await self.emit("paid")
+
+    @subscribe("join")
+    async def join(self, data: Any) -> None:
+        await self.join_room(data)
+        await self.emit("joined")
+
+
+class ForUsers(Open):
+    require_claims = True
+
+
+class ForAdmins(Open):
+    required_roles = "admin"
+
+
+class ForReaders(Open):
+    required_perms = ("orders:read",)
+
+
+class ForTenants(Open):
+    require_tenant = True
+
+
+class ForAll(Open):
+    require_tenant = False
+
+
+class Picky(Open):
+    async def authorize(self) -> None:
+        raise Refused(4499, "not you")
+
+
+@pytest.fixture(autouse=True)
+def fresh_layer(settings: Any) -> Any:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
+    settings.ARCLY_CHANNELS = {"JWT": {"KEYS": ["s" * 32]}, "EVICTION_GRACE": 0}
+    return settings
+
+
+@pytest.fixture
+def tenancy(settings: Any) -> Any:
+    settings.ARCLY_CHANNELS = {
+        **settings.ARCLY_CHANNELS,
+        "TENANTS": ["acme", "globex"],
+        "TENANT_STRATEGY": {"HEADER": "X-Tenant"},
+    }
+    return settings
+
+
+def layer() -> LocalChannelLayer:
+    found = get_channel_layer()
+    assert isinstance(found, LocalChannelLayer)
+    return found
+
+
+class Client:
+    """A client of a gateway in this process."""
+
+    def __init__(
+        self, gateway: type[GatewayConsumer], subprotocols: list[str] | None = None, **scope: Any
+    ) -> None:
+        self.socket = WebsocketCommunicator(gateway.as_asgi(), "/", subprotocols=subprotocols)
+        self.socket.scope.update(scope)
+
+    async def connect(self) -> tuple[bool, Any]:
+        is_accepted, answer = await self.socket.connect(timeout=5)
+        return is_accepted, answer
+
+    async def send(self, event: str, data: Any = None) -> None:
+        await self.socket.send_json_to({"event": event, "data": data, "ref": 1})
+
+    async def receive(self) -> tuple[str, Any]:
+        message = await self.socket.receive_json_from(timeout=5)
+        return message["event"], message["data"]
+
+    async def closed(self) -> int:
+        """Return the code that the server closes with next."""
+        message = await self.socket.receive_output(timeout=5)
+        assert message["type"] == "websocket.close", message
+        await self.socket.send_input({"type": "websocket.disconnect", "code": message["code"]})
+        await self.socket.wait(timeout=5)
+        return int(message["code"])
+
+    async def ask(self, event: str, data: Any = None) -> tuple[str, Any]:
+        await self.send(event, data)
+        return await self.receive()
+
+
+@asynccontextmanager
+async def connected(gateway: type[GatewayConsumer] = Open, **scope: Any) -> AsyncIterator[Client]:
+    client = Client(gateway, **scope)
+    is_accepted, _ = await client.connect()
+    assert is_accepted
+    assert (await client.receive())[0] == "hello"
+    try:
+        yield client
+    finally:
+        if not client.socket.future.done():
+            await client.socket.disconnect(timeout=5)
+
+
+def claims(sub: str = "ann", **more: Any) -> dict[str, Any]:
+    return {"sub": sub, "type": "access", "exp": time.time() + 3600, **more}
+
+
+# Coming in
+
+ROWS: list[tuple[type[GatewayConsumer], Any, Any, int | None]] = [
+    (Open, None, None, None),
+    (Open, claims(), None, None),
+    (ForUsers, claims(), None, None),
+    (ForUsers, None, None, 4401),
+    (ForAdmins, None, None, 4401),
+    (ForAdmins, claims(role="clerk"), None, 4403),
+    (ForAdmins, claims(role="admin"), None, None),
+    (ForReaders, None, None, 4401),
+    (ForReaders, claims(), None, 4403),
+    (ForReaders, claims(perms=["orders:*"]), None, None),
+    (ForTenants, claims(), None, 4403),
+    (ForTenants, claims(), ACME, None),
+    (ForTenants, claims(), "acme", None),
+    (ForTenants, claims(tenant="acme"), ACME, None),
+    (Open, claims(tenant="globex"), ACME, 4403),
+    (Open, claims(tenant="acme"), None, None),
+    (Picky, None, None, 4499),
+]
+
+
+@pytest.mark.parametrize(("gateway", "claims", "tenant", "code"), ROWS)
+async def test_who_may_come_in(
+    gateway: type[GatewayConsumer], claims: Any, tenant: Any, code: int | None
+) -> None:
+    client = Client(gateway, claims=claims, tenant=tenant)
+    is_accepted, answer = await client.connect()
+    assert (is_accepted, None if is_accepted else answer) == (code is None, code)
+    if is_accepted:
+        await client.socket.disconnect()
+
+
+@pytest.mark.parametrize(("gateway", "claims", "tenant", "code"), ROWS)
+async def test_a_client_of_arcly_v1_is_told_why(
+    gateway: type[GatewayConsumer], claims: Any, tenant: Any, code: int | None
+) -> None:
+    client = Client(gateway, ["other", "arcly.v1"], claims=claims, tenant=tenant)
+    assert await client.connect() == (True, "arcly.v1")
+    event, data = await client.receive()
+    if code is None:
+        assert event == "hello"
+        await client.socket.disconnect()
+        return
+    assert event == "gateway:bye"
+    assert data["code"] == code
+    assert data["reason"]
+    assert data["reconnect"] == {4401: "after a new token"}.get(code, "no")
+    assert await client.closed() == code
+    assert layer().registry.connection_count() == 0
+
+
+@pytest.mark.usefixtures("tenancy")
+async def test_with_tenancy_a_tenant_is_needed() -> None:
+    assert await Client(Open).connect() == (False, 4403)
+    assert await Client(ForAll, claims=claims(tenant="acme")).connect() == (False, 4403)
+    async with connected(Open, tenant=ACME), connected(ForAll):
+        pass
+
+
+async def test_too_many_connections_are_refused_without_a_word(settings: Any) -> None:
+    settings.ARCLY_CHANNELS = {"MAX_CONNECTIONS": 1}
+    async with connected():
+        assert await Client(Open, ["arcly.v1"]).connect() == (False, 4409)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [(["bearer"], "bearer"), (["bearer", "arcly.v1"], "arcly.v1"), (["other"], None), ([], None)],
+)
+async def test_which_subprotocol_is_accepted(offered: list[str], chosen: str | None) -> None:
+    client = Client(Open, offered)
+    assert await client.connect() == (True, chosen)
+    await client.socket.disconnect()
+
+
+@pytest.mark.parametrize("wrong", [{"required_perms": "orders"}, {"required_roles": 1}])
+def test_a_wrong_requirement_fails_with_the_class(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^Wrong: "):
+        type("Wrong", (GatewayConsumer,), wrong)
+
+
+# Events
+
+
+@pytest.mark.parametrize(
+    ("who", "is_allowed"),
+    [
+        (None, False),
+        (claims(), False),
+        (claims(role="admin"), False),
+        (claims(role="guest", perms=["*"]), False),
+        (claims(role="clerk", perms=["orders:pay"]), True),
+    ],
+)
+async def test_who_may_send_an_event(who: Any, is_allowed: bool) -> None:
+    async with connected(claims=who) as client:
+        event, data = await client.ask("pay")
+        assert event == ("paid" if is_allowed else "error")
+        assert is_allowed or data["code"] == "forbidden"
+
+
+async def test_an_overriding_method_is_as_guarded_as_the_one_it_overrides() -> None:
+    class Careless(Open):
+        async def pay(self, data: Any) -> None:
+            await self.emit("paid")
+
+    class Explicit(Open):
+        @subscribe("pay")
+        async def pay(self, data: Any) -> None:
+            await self.emit("paid")
+
+    async with connected(Careless) as careless, connected(Explicit) as explicit:
+        assert (await careless.ask("pay"))[0] == "error"
+        assert (await explicit.ask("pay"))[0] == "paid"
+
+
+# Staying
+
+
+async def test_an_expired_token_ends_the_connection() -> None:
+    async with connected(claims=claims(exp=time.time() + 0.05)) as client:
+        assert await client.closed() == 4401
+
+
+async def test_grace_and_leeway_come_after_expiry(settings: Any) -> None:
+    jwt = {"KEYS": ["s" * 32], "LEEWAY": 60}
+    settings.ARCLY_CHANNELS = {"JWT": jwt, "TOKEN_GRACE": 60}
+    async with connected(claims=claims(exp=time.time() - 119)) as client:
+        assert (await client.ask("whoami"))[0] == "you"
+    async with connected(claims=claims(exp=time.time() - 119.95)) as client:
+        assert await client.closed() == 4401
+
+
+async def test_a_fresh_token_keeps_the_connection() -> None:
+    old = claims(exp=time.time() + 0.2, jti="old")
+    async with connected(claims=old) as client:
+        token = issue_token({"sub": "ann", "jti": "new", "role": "admin"}, lifetime=60)
+        event, data = await client.ask("auth.refresh", {"token": token})
+        assert event == "auth.refreshed"
+        assert data["exp"] > time.time() + 50
+        while time.time() < old["exp"] + 0.05:
+            event, data = await client.ask("whoami")
+        assert (data["claims"]["jti"], data["claims"]["role"]) == ("new", "admin")
+        assert await arcly_channels.adisconnect_token("old") == 0
+        assert await arcly_channels.adisconnect_token("new") == 1
+        assert await client.closed() == 4401
+
+
+@pytest.mark.parametrize(
+    ("gateway", "who", "fresh", "code"),
+    [
+        (Open, claims(), {"sub": "bob"}, "forbidden"),
+        (Open, None, {"sub": "ann"}, "forbidden"),
+        (Open, claims(), {"sub": "ann", "exp": 1}, "unauthenticated"),
+        (Open, claims(), {"sub": "ann", "type": "refresh"}, "unauthenticated"),
+        (Open, claims(), {"sub": "ann", "x": "x" * 8192}, "unauthenticated"),
+        (Open, claims(), {"sub": "ann", "tenant": "globex"}, "forbidden"),
+        (ForAdmins, claims(role="admin"), {"sub": "ann", "role": "clerk"}, "forbidden"),
+    ],
+)
+async def test_a_token_that_does_not_fit_changes_nothing(
+    gateway: type[GatewayConsumer], who: Any, fresh: dict[str, Any], code: str
+) -> None:
+    async with connected(gateway, claims=who, tenant=ACME) as client:
+        event, data = await client.ask("auth.refresh", {"token": issue_token(fresh)})
+        assert (event, data["code"]) == ("error", code)
+        _, data = await client.ask("whoami")
+        assert data["claims"] == who
+
+
+@pytest.mark.parametrize("data", [None, "token", [], {}, {"token": None}, {"token": "\ud800"}])
+async def test_what_is_no_token_is_refused(data: Any) -> None:
+    async with connected(claims=claims()) as client:
+        event, answer = await client.ask("auth.refresh", data)
+        assert (event, answer["code"]) in {("error", "unauthenticated"), ("error", "malformed")}
+
+
+async def test_a_client_that_must_go_has_no_say() -> None:
+    said = []
+
+    class Listening(Open):
+        @subscribe("say")
+        async def say(self, data: Any) -> None:
+            said.append(data)
+
+    async with connected(Listening, claims=claims()) as client:
+        await arcly_channels.adisconnect_user("ann")
+        await client.send("say", "one last thing")
+        assert await client.closed() == 4401
+    assert said == []
+
+
+# Being made to go
+
+DISCONNECTIONS = [
+    (arcly_channels.disconnect_user, arcly_channels.adisconnect_user, "ann", 4401),
+    (arcly_channels.disconnect_token, arcly_channels.adisconnect_token, 7, 4401),
+    (arcly_channels.disconnect_tenant, arcly_channels.adisconnect_tenant, "acme", 4403),
+]
+
+
+@pytest.mark.parametrize(("plain", "twin", "who", "code"), DISCONNECTIONS)
+@pytest.mark.parametrize("way", ["loop", "thread", "async"])
+async def test_disconnecting(plain: Any, twin: Any, who: Any, code: int, way: str) -> None:
+    async with (
+        connected(claims=claims(jti="7"), tenant=ACME) as ann,
+        connected(claims=claims("bob", jti="8"), tenant=GLOBEX) as bob,
+    ):
+        if way == "async":
+            count = await twin(who)
+        else:
+            count = plain(who) if way == "loop" else await asyncio.to_thread(plain, who)
+        assert count == 1
+        assert await ann.closed() == code
+        assert (await bob.ask("whoami"))[0] == "you"
+
+
+@pytest.mark.parametrize("disconnect", [each[0] for each in DISCONNECTIONS])
+@pytest.mark.parametrize("who", [None, "", True, 1.5])
+def test_disconnecting_nobody_in_particular_is_a_mistake(disconnect: Any, who: Any) -> None:
+    with pytest.raises(TypeError):
+        disconnect(who)
+
+
+@pytest.mark.parametrize("disconnect", [each[0] for each in DISCONNECTIONS])
+def test_disconnecting_without_a_layer_of_ours_is_an_error(settings: Any, disconnect: Any) -> None:
+    settings.CHANNEL_LAYERS = {}
+    with pytest.raises(ImproperlyConfigured, match="no layer in CHANNEL_LAYERS is ours"):
+        disconnect("x")
+
+
+@pytest.mark.usefixtures("tenancy")
+async def test_suspending_a_tenant_closes_its_sockets_and_no_others() -> None:
+    async with connected(tenant=ACME) as acme, connected(tenant=GLOBEX) as globex:
+        get_tenants().suspend("acme")
+        assert await acme.closed() == 4403
+        assert (await globex.ask("whoami"))[0] == "you"
+
+
+@pytest.mark.usefixtures("tenancy")
+async def test_a_tenant_suspended_during_the_handshake_is_noticed() -> None:
+    class Slow(Open):
+        async def authorize(self) -> None:
+            get_tenants().suspend("acme")
+
+    client = Client(Slow, tenant=ACME)
+    assert await client.connect() == (True, None)
+    assert await client.closed() == 4403
+
+
+# Isolation, and what is told
+
+
+@pytest.mark.usefixtures("tenancy")
+async def test_no_group_of_a_tenant_can_be_made_up() -> None:
+    room = "secret"
+    guesses = [
+        "arcly.t.acme.secret", "arcly.lobby.acme", "arcly.lobby", "arcly.user.ann",
+        "acme.secret", "acme_secret", "secret", "t.acme.secret", "arcly.r.secret",
+    ]  # fmt: skip
+    async with AsyncExitStack() as stack:
+        acme = await stack.enter_async_context(connected(claims=claims(), tenant=ACME))
+        globex = await stack.enter_async_context(connected(tenant=GLOBEX))
+        await acme.ask("join", room)
+        for guess in [*guesses, arcly_channels.group_name(room, "acme")]:
+            await globex.ask("join", guess)
+            await arcly_channels.abroadcast_to_room(guess, "stolen", tenant=GLOBEX)
+            assert (await globex.receive())[0] == "stolen"
+        for guess in guesses:
+            await layer().group_send(guess, {"type": "gateway.event", "event": "forged"})
+        await arcly_channels.abroadcast_to_room(room, "own", tenant=ACME)
+        assert (await acme.receive())[0] == "own"
+        assert (await globex.ask("whoami"))[0] == "you"
+
+
+async def test_no_token_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    answers = []
+    good = issue_token({"sub": "ann", "email": "ann@example.com"})
+    tokens = [good, good[:-4], issue_token({"sub": "bob"}), issue_token({"sub": "ann", "exp": 1})]
+    app = IdentityMiddlewareStack(ForUsers.as_asgi())
+    for token in tokens:
+        for subprotocols in (["bearer", token], ["arcly.v1", "bearer", token]):
+            socket = WebsocketCommunicator(app, "/", subprotocols=subprotocols)
+            answers.append(await socket.connect())
+            await socket.disconnect()
+    async with connected(claims=claims()) as client:
+        answers += [await client.ask("auth.refresh", {"token": token}) for token in tokens]
+        answers.append(await client.ask(good, {"token": good}))
+    gc.collect()
+    told = caplog.text + repr(answers[:-1])
+    for part in {part for token in tokens for part in token.split(".")}:
+        assert part not in told
+    assert "ann@example.com" not in told
