@@ -43,12 +43,14 @@ def _frozen(value: Any) -> Any:
 
 def get_verifier() -> TokenVerifier | None:
     """Return what believes tokens as the settings say; None where they know no tokens."""
-    options = get_settings().JWT
-    return None if options is None else _verifier(options)
+    return load_verifier(get_settings().JWT)
 
 
 @lru_cache(maxsize=1)
-def _verifier(options: Jwt) -> TokenVerifier:
+def load_verifier(options: Jwt | None) -> TokenVerifier | None:
+    """Return what believes tokens as `options` say; raise `ImproperlyConfigured` for a bad key."""
+    if options is None:
+        return None
     try:
         from arcly_channels.identity.tokens import TokenVerifier  # PyJWT is an optional extra.
     except ImportError as error:

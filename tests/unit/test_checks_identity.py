@@ -1,0 +1,116 @@
+"""The system checks about identity."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator, OriginValidator
+from channels.sessions import CookieMiddleware
+from django.core.checks import run_checks
+from django.urls import path
+
+from arcly_channels import GatewayConsumer
+from arcly_channels.identity import IdentityMiddlewareStack
+
+SECRET = "s" * 32
+
+
+class Lobby(GatewayConsumer):
+    pass
+
+
+class Games(GatewayConsumer):
+    pass
+
+
+async def plain(scope: Any, receive: Any, send: Any) -> None:
+    pass
+
+
+def router(*gateways: type[GatewayConsumer]) -> Any:
+    return URLRouter([path(each.__name__, each.as_asgi()) for each in gateways])
+
+
+def wrapped(inner: Any) -> Any:
+    return CookieMiddleware(IdentityMiddlewareStack(inner))
+
+
+def found(id: str) -> list[str]:
+    return [
+        str(each.msg)
+        for each in run_checks(tags=["arcly_channels"])
+        if each.id == f"arcly_channels.{id}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("application", "named"),
+    [
+        (plain, []),
+        (Lobby.as_asgi(), ["Lobby"]),
+        (router(Lobby, Games), ["Lobby", "Games"]),
+        (wrapped(router(Lobby)), ["Lobby"]),
+        (AllowedHostsOriginValidator(wrapped(router(Lobby))), []),
+        (wrapped(OriginValidator(router(Lobby), ["https://example.com"])), []),
+        (wrapped(URLRouter([path("a", router(Lobby)), path("b", plain)])), ["Lobby"]),
+        (
+            URLRouter([
+                path("a", AllowedHostsOriginValidator(router(Lobby))), path("b", router(Games)),
+            ]),
+            ["Games"],
+        ),
+    ],
+)  # fmt: skip
+def test_gateways_without_an_origin_validator_are_named(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, application: Any, named: list[str]
+) -> None:
+    module = ModuleType("routed_application")
+    module.application = ProtocolTypeRouter(  # type: ignore[attr-defined]
+        {"http": plain, "websocket": application}
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.ASGI_APPLICATION = f"{module.__name__}.application"
+    assert found("W001") == [
+        f"{__name__}.{name} is routed without an origin validator" for name in named
+    ]
+
+
+@pytest.mark.parametrize("path", [None, "", "nowhere.application", "os.path.gone"])
+def test_without_an_application_there_is_nothing_to_warn_of(settings: Any, path: Any) -> None:
+    settings.ASGI_APPLICATION = path
+    assert found("W001") == []
+
+
+def test_a_short_secret_is_an_error_that_does_not_show_it(settings: Any) -> None:
+    settings.ARCLY_CHANNELS = {"JWT": {"KEYS": [SECRET[:-1]]}}
+    (message,) = found("E001")
+    assert message == 'ARCLY_CHANNELS: JWT["KEYS"][0] is a secret of 31 bytes'
+    assert found("E003") == []
+
+
+def test_a_key_that_is_none_is_an_error(settings: Any) -> None:
+    settings.ARCLY_CHANNELS = {"JWT": {"KEYS": [{"KEY": SECRET, "ALGORITHM": "RS256"}]}}
+    (message,) = found("E003")
+    assert "KEYS" in message
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize("key", ["CLAIMS_FROM_USER", "TENANTS", "TENANT_STRATEGY"])
+@pytest.mark.parametrize("value", ["nowhere.at_all", "sys.path"])
+def test_a_path_that_leads_nowhere_is_an_error(settings: Any, key: str, value: str) -> None:
+    settings.ARCLY_CHANNELS = {"TENANT_STRATEGY": {"HEADER": "X-Tenant"}, key: value}
+    assert found("E003") == [f'ARCLY_CHANNELS["{key}"] leads to no callable']
+
+
+def test_right_settings_are_no_error(settings: Any) -> None:
+    settings.ARCLY_CHANNELS = {
+        "JWT": {"KEYS": [SECRET]},
+        "CLAIMS_FROM_USER": "os.path.join",
+        "TENANTS": "os.path.join",
+        "TENANT_STRATEGY": "os.path.join",
+    }
+    assert found("E001") == found("E003") == []
