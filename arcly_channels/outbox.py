@@ -190,7 +190,7 @@ class Outbox:
         Only the first close counts. A `reason` is for the peer, and short (RFC 6455: 123 bytes).
         """
         if self.close_code is None:
-            self.close_code = code
+            self.close_code = int(code)  # Autobahn, which Daphne is built on, takes no subclass.
             self.close_reason = reason
             self.room -= _SHUT
             self.is_pressed = False
