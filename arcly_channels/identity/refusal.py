@@ -33,7 +33,9 @@ async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None
     if is_told and refusal.code != CloseCode.TOO_MANY_CONNECTIONS:
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         await send({"type": "websocket.send", "text": _bye(refusal)})
-    await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.reason})
+    # Autobahn, which Daphne is built on, takes a plain int and no subclass.
+    code = int(refusal.code)
+    await send({"type": "websocket.close", "code": code, "reason": refusal.reason})
 
 
 def chosen_subprotocol(scope: Mapping[str, Any]) -> str | None:

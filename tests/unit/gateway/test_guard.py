@@ -117,6 +117,7 @@ class Client:
         """Return the code that the server closes with next."""
         message = await self.socket.receive_output(timeout=5)
         assert message["type"] == "websocket.close", message
+        assert type(message["code"]) is int  # Autobahn takes no subclass.
         await self.socket.send_input({"type": "websocket.disconnect", "code": message["code"]})
         await self.socket.wait(timeout=5)
         return int(message["code"])

@@ -1,0 +1,1 @@
+"""A small project with tokens and tenants, for a real server."""
