@@ -56,7 +56,7 @@ def serve() -> None:
         async def on_connect(self) -> None:
             await self.emit("hello", self.claims and self.claims["sub"])
 
-    server = Server(
+    server: Any = Server(
         IdentityMiddlewareStack(Gateway.as_asgi()),
         endpoints=["tcp:port=0:interface=127.0.0.1"],
         ready_callable=lambda: print(server.listening_addresses[0][1], flush=True),

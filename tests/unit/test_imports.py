@@ -16,22 +16,23 @@ PACKAGE = Path(arcly_channels.__file__).parent
 ORDER = [
     {"_version", "exceptions", "close_codes"},
     {"envelope"},
-    {"rooms"},
     {"outbox", "membership"},
     {"registry"},
     {"patience", "pump"},
+    {"conf_identity"},
     {"conf"},
-    {"transports", "asgi"},
+    {"rooms"},
+    {"transports"},
     {"layers"},
     {"metrics"},
     {"identity"},
     {"gateway"},
-    {"apps", "asgi", "checks", "urls", "views", "testing", "management"},
+    {"apps", "asgi", "checks", "checks_identity", "urls", "views", "testing", "management"},
     {"arcly_channels"},
 ]
 """The parts of the package; each imports from those before it and from its own line."""
 
-CORE = {part for line in ORDER[:5] for part in line} | {"patience"}
+CORE = {part for line in ORDER[:4] for part in line} | {"patience"}
 ONE_DOOR = [
     {"prometheus_client", "django_prometheus"},
     {"daphne", "twisted", "autobahn"},

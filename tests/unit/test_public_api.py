@@ -11,6 +11,7 @@ def test_public_names_are_these() -> None:
         "ClientHandle",
         "CloseCode",
         "EnvelopeError",
+        "EventRefused",
         "GatewayConsumer",
         "InvalidRoom",
         "LoopStalled",
@@ -18,9 +19,15 @@ def test_public_names_are_these() -> None:
         "__version__",
         "abroadcast",
         "abroadcast_to_room",
+        "adisconnect_tenant",
+        "adisconnect_token",
+        "adisconnect_user",
         "asend_to",
         "broadcast",
         "broadcast_to_room",
+        "disconnect_tenant",
+        "disconnect_token",
+        "disconnect_user",
         "group_name",
         "send_to",
         "subscribe",
@@ -32,6 +39,6 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_every_error_of_the_package_is_an_arcly_error() -> None:
-    errors = ("EnvelopeError", "InvalidRoom", "LoopStalled", "Refused")
+    errors = ("EnvelopeError", "EventRefused", "InvalidRoom", "LoopStalled", "Refused")
     root = arcly_channels.ArclyError
     assert all(issubclass(getattr(arcly_channels, name), root) for name in errors)

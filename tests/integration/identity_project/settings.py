@@ -9,8 +9,8 @@ DEBUG = False
 ALLOWED_HOSTS = [".localhost", "[::1]", "127.0.0.1"]
 INSTALLED_APPS = ["channels", "arcly_channels"]
 MIDDLEWARE = ["arcly_channels.identity.HttpIdentityMiddleware"]
-ROOT_URLCONF = "identity_project.urls"
-ASGI_APPLICATION = "identity_project.asgi.application"
+ROOT_URLCONF = "tests.integration.identity_project.urls"
+ASGI_APPLICATION = "tests.integration.identity_project.asgi.application"
 CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
 ARCLY_CHANNELS = {
     "JWT": {"KEYS": [os.environ.get("IDENTITY_SECRET", "s" * 32)]},
