@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
@@ -82,8 +81,8 @@ class TenantRegistry:
         self._version = 0
         self._fresh_until = -math.inf if source is not None else math.inf
         self._source_lock = threading.Lock()  # So that one thread at a time asks the source, …
-        self._loads: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
-        self._loads = WeakKeyDictionary()  # … and one task of an event loop.
+        # … and one task of an event loop.
+        self._loads: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
     # Reading
 
@@ -151,6 +150,7 @@ class TenantRegistry:
         load = self._loads.get(loop)
         if load is None or load.done():
             load = self._loads[loop] = loop.create_task(self._load())
+            load.add_done_callback(lambda _: self._loads.pop(loop, None))
         await asyncio.shield(load)  # One client that hangs up does not stop it for the others.
 
     async def _load(self) -> None:
