@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import math
 import re
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jwt
+import orjson
 from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels.conf import get_settings
@@ -67,13 +69,14 @@ class TokenVerifier:
             return None
 
     def _decode(self, token: str) -> dict[str, Any] | None:
-        header = jwt.get_unverified_header(token)
-        for key in self._candidates(header.get("alg"), header.get("kid")):
+        header = _header(token)
+        algorithm = str(header.get("alg"))
+        for key in self._candidates(algorithm, header.get("kid")):
             try:
                 return self._jwt.decode(
                     token,
                     key,
-                    algorithms=[header["alg"]],
+                    algorithms=[algorithm],
                     audience=self._audience,
                     issuer=self._issuer,
                     leeway=self.leeway,
@@ -82,7 +85,7 @@ class TokenVerifier:
                 continue  # Another key may have signed it.
         return None
 
-    def _candidates(self, algorithm: object, kid: object) -> list[Any]:
+    def _candidates(self, algorithm: str, kid: object) -> list[Any]:
         """Return the keys of that algorithm: those of that `kid`, or else those that have none."""
         keys = [(own, key) for pinned, own, key in self._keys if pinned == algorithm]
         if kid is None:
@@ -110,6 +113,16 @@ def issue_token(claims: Mapping[str, Any], *, lifetime: float = 900) -> str:
         payload.setdefault("aud", options.audience[0])
     headers = None if key.kid is None else {"kid": key.kid}
     return jwt.encode(payload, key.key, key.algorithm, headers=headers)
+
+
+def _header(token: str) -> dict[str, Any]:
+    """Return what chooses the key, which proves nothing yet: `decode` looks at it once more.
+
+    PyJWT's own function takes the whole token apart for it, a third of the cost of verifying.
+    """
+    encoded = token.partition(".")[0]
+    header = orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    return header if isinstance(header, dict) else {}
 
 
 def _load(index: int, key: JwtKey) -> Any:
