@@ -15,9 +15,7 @@ pages = get_asgi_application()  # Sets Django up, which the gateway's imports re
 
 from demo_project.chat.gateway import ChatGateway  # noqa: E402
 
-gateways = URLRouter(
-    [path("ws/chat/", ChatGateway.as_asgi())]
-)
+gateways = URLRouter([path("ws/chat/", ChatGateway.as_asgi())])
 
 application = ProtocolTypeRouter(
     {

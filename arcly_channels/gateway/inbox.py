@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.mailbox import Waiter
 from arcly_channels.layers.message import Message
 
 
@@ -29,9 +30,9 @@ class Inbox:
         self._channel = channel
         self._dispatch = dispatch
         self._fail = fail
-        self._waiter: asyncio.Future[None] | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._wait()
+        self._waiter: Waiter | None = layer.wait(channel)
+        self._waiter.add_done_callback(self._on_message)
 
     async def close(self) -> None:
         """Read no more; cancel what is under way and wait for it to end."""
@@ -42,28 +43,21 @@ class Inbox:
             self._reader.cancel()
             await asyncio.wait([self._reader])
 
-    def _wait(self) -> None:
-        self._waiter = self._layer.wait(self._channel)
-        if self._waiter is None:
-            self._start()
-        else:
-            self._waiter.add_done_callback(self._on_message)
+    def _on_message(self, waiter: Waiter) -> None:
+        self._reader = asyncio.get_running_loop().create_task(self._read(waiter))
 
-    def _on_message(self, _: asyncio.Future[None]) -> None:
-        self._waiter = None
-        self._start()
-
-    def _start(self) -> None:
-        self._reader = asyncio.get_running_loop().create_task(self._read())
-
-    async def _read(self) -> None:
+    async def _read(self, waiter: Waiter) -> None:
         try:
-            while (message := self._layer.take(self._channel)) is not None:
-                await self._dispatch(message)
+            while waiter.done():
+                self._waiter = None  # What it was given is ours now.
+                message = waiter.result()
+                if message is not None:
+                    await self._dispatch(message())
+                waiter = self._waiter = self._layer.wait(self._channel)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001  # It is the consumer's, which raises it.
             self._fail(error)
         else:
             self._reader = None
-            self._wait()
+            waiter.add_done_callback(self._on_message)

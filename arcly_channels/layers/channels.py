@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from channels.exceptions import ChannelFull
 
 from arcly_channels.layers.directory import Directory
-from arcly_channels.layers.mailbox import Copier, Mailbox, Put
+from arcly_channels.layers.mailbox import Copier, Mailbox, Put, Waiter
 from arcly_channels.layers.message import Message, copier
-from arcly_channels.layers.schedule import Schedule, Sweeper
+from arcly_channels.layers.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.membership import Membership
 
 OVERFLOWS = ("evict", "drop_newest", "drop_oldest")
@@ -38,10 +38,11 @@ class Channels:
     ) -> None:
         self.counts = {"dropped_full": 0, "dropped_expired": 0}
         """How many messages reached no consumer."""
-        self._expiry = expiry
+        self.expiry = expiry
+        self._capacity_of = capacity_of
         self._overflow = overflow
         self._on_evicted = on_evicted
-        self._directory = Directory(shards, capacity_of)
+        self._directory = Directory(shards, self._new_mailbox)
         self._groups: Membership[Mailbox] = Membership(shards)
         self._expiring: Schedule[Mailbox] = Schedule(expiry)
         self._leaving: Schedule[tuple[str, Mailbox]] = Schedule(group_expiry)
@@ -62,9 +63,13 @@ class Channels:
         A full one is dealt with after the sweep, as `overflow` says.
         """
         self._sweeper.run_due()
-        members = self._groups.members(group)
-        copy, now = copier(message), time.monotonic()
-        full = [mailbox for mailbox in members if self._put(mailbox, copy, now) is Put.FULL]
+        copy, now, is_full = copier(message), time.monotonic(), Put.FULL
+        full = [
+            mailbox
+            for _, mailboxes in self._groups.snapshot(group)
+            for mailbox in mailboxes
+            if mailbox.put(copy, now) is is_full
+        ]
         for channel in others:
             mailbox, put = self._put_on(channel, copy, now)
             if put is Put.FULL:
@@ -74,37 +79,39 @@ class Channels:
 
     async def receive(self, channel: str) -> Message:
         """Return the oldest message on a channel, once there is one."""
-        self._sweeper.run_due()
-        mailbox = self._directory.open(channel)
-        while (message := self._take(mailbox)) is None:
-            waiter = mailbox.wait()
-            if waiter is None:
-                mailbox = self._directory.open(channel)
-                continue
-            try:
-                await waiter
-            except BaseException:
-                self._stop_waiting(mailbox, waiter)
-                raise
-        return message
+        while True:
+            mailbox = self._directory.open(channel)
+            message = mailbox.take_or_wait()
+            if isinstance(message, asyncio.Future):
+                waiter = message
+                try:
+                    message = await waiter
+                except BaseException:
+                    self._stop_waiting(mailbox, waiter)
+                    raise
+            else:
+                self._sweeper.run_due()
+            if not mailbox.groups:
+                self._forget_if_idle(mailbox)
+            if message is not None:
+                return message()
 
-    def take(self, channel: str) -> Message | None:
-        """Return the oldest message on a channel if there is one, without waiting."""
-        mailbox = self._directory.find(channel)
-        return None if mailbox is None else self._take(mailbox)
+    def wait(self, channel: str) -> Waiter:
+        """Return a future of the running loop, which is given the next message on a channel.
 
-    def wait(self, channel: str) -> asyncio.Future[None] | None:
-        """Return a future of the running loop that the next message on a channel resolves.
-
-        Returns None when `take` should be tried first. Given back by `stop_waiting`.
+        It gives a function that returns the message, or None when it is to be asked for again; a
+        future that is not used is given back by `stop_waiting`.
         """
-        return self._directory.open(channel).wait()
+        message = self._directory.open(channel).take_or_wait()
+        if isinstance(message, asyncio.Future):
+            return message
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        waiter.set_result(message)
+        return waiter
 
-    def stop_waiting(self, channel: str, waiter: asyncio.Future[None]) -> None:
-        """Take back what `wait` returned; another receiver gets what it was woken for."""
-        mailbox = self._directory.find(channel)
-        if mailbox is not None:
-            self._stop_waiting(mailbox, waiter)
+    def stop_waiting(self, channel: str, waiter: Waiter) -> None:
+        """Take back what `wait` returned, and keep what it was given."""
+        self._stop_waiting(self._directory.open(channel), waiter)
 
     # Groups
 
@@ -145,11 +152,21 @@ class Channels:
         """Stop the timer that looks for what has expired; the next message starts it again."""
         self._sweeper.stop()
 
+    def schedule(self, mailbox: Mailbox, now: float) -> None:
+        """See `mailbox.Keeper`."""
+        self._sweeper.expect(self._expiring.set(mailbox, now))
+
+    def count_expired(self, number: int) -> None:
+        """See `mailbox.Keeper`."""
+        self._count("dropped_expired", number)
+
     def messages(self) -> dict[str, tuple[Message, ...]]:
-        """Return what waits unexpired, by channel. For tests and debugging."""
+        """Return what waits unexpired, by channel. For tests and debugging.
+
+        A channel whose messages have all expired is there until the timer would have swept it.
+        """
         now = time.monotonic()
-        for mailbox in self._directory.all():
-            self._drop_expired(mailbox, now)
+        self._sweep(now - MIN_INTERVAL)
         return {mailbox.name: mailbox.unexpired(now) for mailbox in self._directory.all()}
 
     def groups(self) -> dict[str, frozenset[str]]:
@@ -162,31 +179,17 @@ class Channels:
 
     # Inside
 
+    def _new_mailbox(self, channel: str) -> Mailbox:
+        return Mailbox(channel, self._capacity_of(channel), self)
+
     def _put_on(self, channel: str, copy: Copier, now: float) -> tuple[Mailbox, Put]:
         while True:
             mailbox = self._directory.open(channel)
-            put = self._put(mailbox, copy, now)
+            put = mailbox.put(copy, now)
             if put is not Put.CLOSED:  # Else the channel has a new mailbox.
                 return mailbox, put
 
-    def _put(self, mailbox: Mailbox, copy: Copier, now: float) -> Put:
-        put, expired = mailbox.put(copy, now, self._expiry)
-        if expired:
-            self._count("dropped_expired", expired)
-        if put is Put.ADDED and not mailbox.is_scheduled:
-            mailbox.is_scheduled = True
-            self._sweeper.expect(self._expiring.set(mailbox, now))
-        return put
-
-    def _take(self, mailbox: Mailbox) -> Message | None:
-        message, expired = mailbox.take(time.monotonic())
-        if expired:
-            self._count("dropped_expired", expired)
-        if not mailbox.groups and message is not None:
-            self._forget_if_idle(mailbox)
-        return message
-
-    def _stop_waiting(self, mailbox: Mailbox, waiter: asyncio.Future[None]) -> None:
+    def _stop_waiting(self, mailbox: Mailbox, waiter: Waiter) -> None:
         mailbox.stop_waiting(waiter)
         self._forget_if_idle(mailbox)
 
@@ -196,7 +199,7 @@ class Channels:
             return
         if self._overflow == "drop_oldest":
             mailbox.drop_oldest()
-            self._put(mailbox, copy, now)
+            mailbox.put(copy, now)
         self._count("dropped_full", 1)
 
     def _evict(self, mailbox: Mailbox) -> None:
@@ -239,17 +242,14 @@ class Channels:
         """Drop what is due to be dropped; return when the next is."""
         for mailbox in self._expiring.pop_due(now):
             mailbox.is_scheduled = False  # Before looking, so that no message is overlooked.
-            self._drop_expired(mailbox, now)
-            if not mailbox.is_empty:
+            mailbox.drop_expired(now)
+            if mailbox.is_empty:
+                self._forget_if_idle(mailbox)
+            else:
                 mailbox.is_scheduled = True
                 self._expiring.set(mailbox, now)
         self._end_memberships(now)
         return min(self._expiring.next_deadline(), self._leaving.next_deadline())
-
-    def _drop_expired(self, mailbox: Mailbox, now: float) -> None:
-        if dropped := mailbox.drop_expired(now):
-            self._count("dropped_expired", dropped)
-        self._forget_if_idle(mailbox)
 
     def _end_memberships(self, now: float) -> None:
         for group, mailbox in self._leaving.pop_due(now):

@@ -9,13 +9,13 @@ from arcly_channels.layers.mailbox import Mailbox
 
 
 class Directory:
-    """A map from channel names to mailboxes; `capacity_of` gives a new one's bound."""
+    """A map from channel names to mailboxes, which `new_mailbox` makes."""
 
-    def __init__(self, shards: int, capacity_of: Callable[[str], int]) -> None:
+    def __init__(self, shards: int, new_mailbox: Callable[[str], Mailbox]) -> None:
         self._shards: list[tuple[threading.Lock, dict[str, Mailbox]]] = [
             (threading.Lock(), {}) for _ in range(shards)
         ]
-        self._capacity_of = capacity_of
+        self._new_mailbox = new_mailbox
 
     def find(self, name: str) -> Mailbox | None:
         """Return the mailbox of `name` if it has one."""
@@ -27,13 +27,13 @@ class Directory:
 
         It may be closed by the time it is used; whoever finds it so asks again.
         """
-        lock, mailboxes = self._shard(name)
+        lock, mailboxes = self._shards[hash(name) % len(self._shards)]
         mailbox = mailboxes.get(name)
         if mailbox is None or mailbox.is_closed:
             with lock:
                 mailbox = mailboxes.get(name)
                 if mailbox is None or mailbox.is_closed:
-                    mailbox = mailboxes[name] = Mailbox(name, self._capacity_of(name))
+                    mailbox = mailboxes[name] = self._new_mailbox(name)
         return mailbox
 
     def forget_if_idle(self, mailbox: Mailbox) -> bool:

@@ -16,6 +16,7 @@ from channels.layers import BaseChannelLayer
 from arcly_channels.envelope import Frame
 from arcly_channels.layers.channels import OVERFLOWS, Channels
 from arcly_channels.layers.event import frame_of
+from arcly_channels.layers.mailbox import Waiter
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.views import LiveView
 from arcly_channels.outbox import Outbox
@@ -253,19 +254,16 @@ class LocalChannelLayer(BaseChannelLayer):
         """Do what `close_group` does, in code that is not async."""
         return self.registry.close_room(group, code, reason)
 
-    def take(self, channel: str) -> Message | None:
-        """Return the oldest message on a channel if there is one, without waiting."""
-        return self._channels.take(channel)
+    def wait(self, channel: str) -> Waiter:
+        """Return a future of the running loop, which is given the next message on a channel.
 
-    def wait(self, channel: str) -> asyncio.Future[None] | None:
-        """Return a future of the running loop that the next message on a channel resolves.
-
-        Returns None when `take` should be tried first. Given back by `stop_waiting`.
+        It gives a function that returns the message, or None when it is to be asked for again; a
+        future that is not used is given back by `stop_waiting`.
         """
         return self._channels.wait(channel)
 
-    def stop_waiting(self, channel: str, waiter: asyncio.Future[None]) -> None:
-        """Take back what `wait` returned."""
+    def stop_waiting(self, channel: str, waiter: Waiter) -> None:
+        """Take back what `wait` returned, and keep what it was given."""
         self._channels.stop_waiting(channel, waiter)
 
     # Counts, tests and debugging

@@ -6,8 +6,10 @@ import asyncio
 import enum
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from arcly_channels.layers.message import Message
 
@@ -15,21 +17,35 @@ EVICTED: Message = {"type": "gateway.evicted"}
 """The last message of a channel that was evicted."""
 
 Copier = Callable[[], Message]
+Waiter = asyncio.Future["Copier | None"]
 
 
 class Put(enum.Enum):
     """What became of a message that was put into a mailbox."""
 
+    HANDED_OVER = enum.auto()
+    """A receiver that waited has it."""
     ADDED = enum.auto()
     FULL = enum.auto()
     CLOSED = enum.auto()
     """The mailbox is no longer the channel's: look for the new one and put it there."""
 
 
-_ADDED = (Put.ADDED, 0)
-
 # A deque takes 600 bytes, and the mailbox of a gateway hardly ever gets a message.
 _NONE_YET: deque[tuple[float, Copier]] = deque(maxlen=0)
+
+
+class Keeper(Protocol):
+    """Who looks after mailboxes. Its methods are called with the lock of a mailbox held."""
+
+    expiry: float
+    """Seconds that a message is kept."""
+
+    def schedule(self, mailbox: Mailbox, now: float) -> None:
+        """Look for expired messages in `mailbox` in `expiry` seconds."""
+
+    def count_expired(self, number: int) -> None:
+        """Take note of messages that expired."""
 
 
 class Mailbox:
@@ -39,50 +55,43 @@ class Mailbox:
     """
 
     __slots__ = (
-        "_is_closed",
         "_messages",
         "_waiters",
         "capacity",
         "groups",
+        "is_closed",
         "is_evicted",
         "is_scheduled",
+        "keeper",
         "lock",
         "name",
     )
 
     lane = None  # Members of a group are kept by lane; a mailbox has none.
 
-    def __init__(self, name: str, capacity: int) -> None:
+    def __init__(self, name: str, capacity: int, keeper: Keeper) -> None:
         self.name = name
         self.capacity = capacity
+        self.keeper = keeper
         self.groups: set[str] = set()
         self.is_evicted = False
         self.is_scheduled = False
-        """Whether the layer will look for expired messages here."""
+        """Whether the keeper will look for expired messages here."""
         self.lock = threading.Lock()
         self._messages = _NONE_YET
-        self._waiters: list[asyncio.Future[None]] = []
-        self._is_closed = False
+        self._waiters: list[Waiter] = []  # There is none while there is a message.
+        self.is_closed = False
+        """Whether the mailbox is no longer the channel's."""
 
-    def put(self, message: Copier, now: float, expiry: float) -> tuple[Put, int]:
-        """Add a message that expires at `now + expiry`, and wake one receiver.
-
-        Returns what became of it, and how many expired messages made room for it.
-        """
-        dropped = 0
-        with self.lock:
-            if self._is_closed:
-                return Put.CLOSED, 0
-            if self.is_evicted:
-                return Put.FULL, 0
-            if len(self._messages) >= self.capacity:
-                dropped = self._drop_expired(now)
-                if len(self._messages) >= self.capacity:
-                    return Put.FULL, dropped
-            self._append(now + expiry, message)
-        if self._waiters:
-            self._wake_one()
-        return (Put.ADDED, dropped) if dropped else _ADDED
+    def put(self, message: Copier, now: float) -> Put:
+        """Hand a message to a receiver that waits, or keep it until it expires."""
+        while True:
+            with self.lock:
+                if not self._waiters:
+                    return self._add(message, now)
+                waiter = self._waiters.pop(0)
+            if _hand_over(self, waiter, message):
+                return Put.HANDED_OVER
 
     def drop_oldest(self) -> None:
         """Make room for one message."""
@@ -90,56 +99,54 @@ class Mailbox:
             if self._messages:
                 self._messages.popleft()
 
-    def take(self, now: float) -> tuple[Message | None, int]:
-        """Remove the oldest message that has not expired; return it, and how many had."""
+    def take(self) -> Message | None:
+        """Remove and return the oldest message that has not expired, if there is one."""
         with self.lock:
-            dropped = self._drop_expired(now)
-            messages = self._messages
-            if not messages:
-                return None, dropped
-            message = messages.popleft()[1]
-            if self.is_evicted and not messages:
-                self.is_evicted = False  # That was the mark: whoever goes on starts anew.
-        return message(), dropped
+            message = self._take() if self._messages else None
+        return None if message is None else message()
 
-    def wait(self) -> asyncio.Future[None] | None:
-        """Return a future of the running loop that the next message resolves.
+    def take_or_wait(self) -> Copier | Waiter | None:
+        """Remove the oldest message that has not expired and return it, to be called for a copy.
 
-        Returns None when there is a message already, or the mailbox is no longer the channel's.
+        Without one, return a future of the running loop, which is given the next message; it is to
+        be awaited, or given back by `stop_waiting`. Returns None, as the future gives None, when
+        the mailbox is no longer the channel's, which has a new one.
         """
         with self.lock:
-            if self._messages or self._is_closed:
+            if self._messages and (message := self._take()) is not None:
+                return message
+            if self.is_closed:
                 return None
-            waiter = asyncio.get_running_loop().create_future()
+            waiter: Waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             return waiter
 
-    def stop_waiting(self, waiter: asyncio.Future[None]) -> None:
-        """Take back a waiter whose receiver was cancelled; another gets what it was woken for."""
+    def stop_waiting(self, waiter: Waiter) -> None:
+        """Take back a waiter whose receiver does not wait any more; keep what it was given."""
         with self.lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
                 return
-        self._wake_one()
+        if waiter.done() and not waiter.cancelled() and (message := waiter.result()) is not None:
+            self._put_back(message)
 
     def evict(self) -> set[str] | None:
         """Take no more; let the backlog be followed by `EVICTED`; return the groups it was in.
 
-        Returns None when that was done before.
+        Returns None when that was done before, or is needless as a receiver waits.
         """
         with self.lock:
-            if self.is_evicted or self._is_closed:
+            if self.is_evicted or self.is_closed or self._waiters:
                 return None
             self.is_evicted = True
-            self._append(math.inf, EVICTED.copy)
+            self._keep(time.monotonic()).append((math.inf, EVICTED.copy))
             groups, self.groups = self.groups, set()
-        self._wake_one()
         return groups
 
-    def drop_expired(self, now: float) -> int:
-        """Drop the messages that have expired, and return their number."""
+    def drop_expired(self, now: float) -> None:
+        """Drop the messages that have expired."""
         with self.lock:
-            return self._drop_expired(now)
+            self._drop_expired(now)
 
     def clear(self) -> None:
         """Drop what waits."""
@@ -154,7 +161,7 @@ class Mailbox:
         with self.lock:
             if self._messages or self._waiters or self.groups:
                 return False
-            self._is_closed = True
+            self.is_closed = True
             return True
 
     def close(self) -> set[str]:
@@ -163,21 +170,17 @@ class Mailbox:
         Its receivers are woken, and look for the channel's new mailbox when this one is empty.
         """
         with self.lock:
-            self._is_closed = True
+            self.is_closed = True
             groups, self.groups = self.groups, set()
-        while self._wake_one(even_if_empty=True):
-            pass
+            waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            _hand_over(self, waiter, None)
         return groups
 
     def copy_groups(self) -> frozenset[str]:
         """Return the groups that the channel is in now."""
         with self.lock:
             return frozenset(self.groups)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the mailbox is no longer the channel's."""
-        return self._is_closed
 
     @property
     def is_empty(self) -> bool:
@@ -189,40 +192,81 @@ class Mailbox:
         with self.lock:
             return tuple(message() for deadline, message in self._messages if deadline > now)
 
-    def _append(self, deadline: float, message: Copier) -> None:
+    # Inside: with the lock held
+
+    def _add(self, message: Copier, now: float) -> Put:
+        if self.is_closed:
+            return Put.CLOSED
+        if self.is_evicted:
+            return Put.FULL
+        if len(self._messages) >= self.capacity:
+            self._drop_expired(now)
+            if len(self._messages) >= self.capacity:
+                return Put.FULL
+        self._keep(now).append((now + self.keeper.expiry, message))
+        return Put.ADDED
+
+    def _keep(self, now: float) -> deque[tuple[float, Copier]]:
+        """Return the queue, for a message to be added to it."""
         if self._messages is _NONE_YET:
             self._messages = deque()
-        self._messages.append((deadline, message))
+        if not self.is_scheduled:
+            self.is_scheduled = True
+            self.keeper.schedule(self, now)
+        return self._messages
 
-    def _drop_expired(self, now: float) -> int:
-        dropped = 0
+    def _take(self) -> Copier | None:
+        self._drop_expired(time.monotonic())
+        messages = self._messages
+        if not messages:
+            return None
+        message = messages.popleft()[1]
+        if self.is_evicted and not messages:
+            self.is_evicted = False  # That was the mark: whoever goes on starts anew.
+        return message
+
+    def _drop_expired(self, now: float) -> None:
+        expired = 0
         while self._messages and self._messages[0][0] <= now:
             self._messages.popleft()
-            dropped += 1
-        return dropped
+            expired += 1
+        if expired:
+            self.keeper.count_expired(expired)
 
-    def _wake_one(self, *, even_if_empty: bool = False) -> bool:
-        """Wake one receiver that is still there, in its own loop; return whether there was one."""
+    # Inside: without it
+
+    def _put_back(self, message: Copier) -> None:
+        """Give a message whose receiver is gone to the next one, or keep it as the oldest."""
         while True:
             with self.lock:
-                if not self._waiters or not (self._messages or even_if_empty):
-                    return False
+                if not self._waiters:
+                    now = time.monotonic()
+                    self._keep(now).appendleft((now + self.keeper.expiry, message))
+                    return
                 waiter = self._waiters.pop(0)
-            loop = waiter.get_loop()
-            if loop is asyncio._get_running_loop():
-                if not waiter.done():
-                    waiter.set_result(None)
-                    return True
-            else:
-                try:
-                    loop.call_soon_threadsafe(_resolve, waiter)
-                except RuntimeError:
-                    if not loop.is_closed():
-                        raise
-                else:
-                    return True
+            if _hand_over(self, waiter, message):
+                return
 
 
-def _resolve(waiter: asyncio.Future[None]) -> None:
+def _hand_over(mailbox: Mailbox, waiter: Waiter, message: Copier | None) -> bool:
+    """Give `message` to a receiver in its own loop; return False when it is known to be gone."""
+    loop = waiter.get_loop()
+    if loop is asyncio._get_running_loop():
+        if waiter.done():
+            return False
+        waiter.set_result(message)
+        return True
+    try:
+        loop.call_soon_threadsafe(_resolve, mailbox, waiter, message)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+        return False
+    return True
+
+
+def _resolve(mailbox: Mailbox, waiter: Waiter, message: Copier | None) -> None:
     if not waiter.done():
-        waiter.set_result(None)
+        waiter.set_result(message)
+    elif message is not None:
+        mailbox._put_back(message)

@@ -539,13 +539,13 @@ async def test_many_waiters_of_one_channel_are_all_served(layer: Any) -> None:
     assert sorted(message["number"] for message in messages) == list(range(50))
 
 
-async def test_waiter_that_is_overtaken_goes_on_waiting(layer: Any) -> None:
-    waiter = waiting(layer, "channel")
+async def test_message_goes_to_who_waited_first(layer: Any) -> None:
+    first = waiting(layer, "channel")
     await turns()
     await layer.send("channel", numbered(1))
-    assert await layer.receive("channel") == numbered(1)  # Before the waiter has its turn.
+    second = waiting(layer, "channel")  # Before the first has its turn.
     await layer.send("channel", numbered(2))
-    assert await soon(waiter) == numbered(2)
+    assert (await soon(first), await soon(second)) == (numbered(1), numbered(2))
 
 
 async def test_waiter_that_is_cancelled_takes_no_message_with_it(layer: Any) -> None:

@@ -110,7 +110,7 @@ async def test_event_is_no_message_on_the_channel_of_a_gateway(layer: LocalChann
     await layer.group_add("room", CHANNEL)
     await layer.group_send("room", EVENT)
     await layer.send(CHANNEL, EVENT)
-    assert layer.take(CHANNEL) is None
+    assert not any(layer.channels.values())
 
 
 async def test_event_reaches_other_consumers_as_the_message_it_is(layer: LocalChannelLayer) -> None:
@@ -136,7 +136,7 @@ async def test_event_that_cannot_be_written_is_sent_to_nobody(
     await layer.group_add("room", "plain")
     with pytest.raises(EnvelopeError):
         await layer.group_send("room", message)
-    assert (texts(outbox), layer.take("plain")) == ([], None)
+    assert (texts(outbox), layer.channels["plain"]) == ([], ())
 
 
 async def test_event_does_not_fill_the_channel_of_a_gateway() -> None:
@@ -296,37 +296,44 @@ def test_layer_is_usable_by_one_loop_after_another() -> None:
 # Waiting without a task
 
 
-async def test_future_is_resolved_by_a_message(layer: LocalChannelLayer) -> None:
+async def test_future_is_given_the_next_message(layer: LocalChannelLayer) -> None:
     waiter = layer.wait(CHANNEL)
-    assert waiter is not None
+    assert not waiter.done()
     await layer.send(CHANNEL, PLAIN)
-    await soon(waiter)
-    assert layer.take(CHANNEL) == PLAIN
+    message = await soon(waiter)
+    assert message is not None
+    assert message() == PLAIN
 
 
-async def test_there_is_no_future_where_a_message_waits(layer: LocalChannelLayer) -> None:
+async def test_future_is_done_at_once_where_a_message_waits(layer: LocalChannelLayer) -> None:
     await layer.send(CHANNEL, PLAIN)
-    assert layer.wait(CHANNEL) is None
+    message = layer.wait(CHANNEL).result()
+    assert message is not None
+    assert message() == PLAIN
 
 
-async def test_future_that_is_given_back_leaves_the_message_to_another(
+async def test_future_that_is_given_back_leaves_its_message_to_another(
     layer: LocalChannelLayer,
 ) -> None:
     waiter, receiver = layer.wait(CHANNEL), asyncio.create_task(layer.receive(CHANNEL))
-    assert waiter is not None
     await turns()
     await layer.send(CHANNEL, PLAIN)
     layer.stop_waiting(CHANNEL, waiter)
     assert await soon(receiver) == PLAIN
 
 
-async def test_future_that_is_given_back_keeps_no_channel(layer: LocalChannelLayer) -> None:
+async def test_future_that_is_given_back_keeps_its_message_for_later(
+    layer: LocalChannelLayer,
+) -> None:
     waiter = layer.wait(CHANNEL)
-    assert waiter is not None
+    await layer.send(CHANNEL, PLAIN)
     layer.stop_waiting(CHANNEL, waiter)
-    layer.stop_waiting("unknown", waiter)
+    assert await soon(layer.receive(CHANNEL)) == PLAIN
     assert not layer.channels
 
 
-async def test_empty_channel_gives_nothing(layer: LocalChannelLayer) -> None:
-    assert layer.take(CHANNEL) is None
+async def test_future_that_is_given_back_keeps_no_channel(layer: LocalChannelLayer) -> None:
+    waiter = layer.wait(CHANNEL)
+    layer.stop_waiting(CHANNEL, waiter)
+    layer.stop_waiting("unknown", waiter)
+    assert not layer.channels

@@ -1,0 +1,1 @@
+"""The servers under measurement: ours and its peers, all obeying the same few commands."""
