@@ -61,6 +61,10 @@ class Lane:
     def admit(self, outbox: Outbox) -> None:
         """Take note of an outbox that will live here, and of its bounds."""
 
+    def run_unpaced(self, function: Callable[..., object], *args: object) -> None:
+        """Do what `run` does, but never make a thread wait or fail: for what brings no frames."""
+        self.run(function, *args)
+
     async def settle(self) -> None:
         """Wait, from any event loop, until senders who can wait may send more."""
 

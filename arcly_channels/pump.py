@@ -72,14 +72,12 @@ class Pump(Lane):
         wait here.
         """
         running = _running_loop()
-        if running is self.loop or self.is_dead:
-            if not self._is_running:  # Else they would nest, as deep as there are evictions.
-                self._run_posted()  # These were called before this one.
-            self._run_now(function, args)
-        else:
-            if running is None and self._is_ahead() and self.loop.is_running():
-                self._wait_in_thread(self._post_settling())
-            self._post(function, args)
+        if running is None and self._is_ahead() and self.loop.is_running():
+            self._wait_in_thread(self._post_settling())
+        self._run(running, function, args)
+
+    def run_unpaced(self, function: Callable[..., object], *args: object) -> None:
+        self._run(_running_loop(), function, args)
 
     def admit(self, outbox: Outbox) -> None:
         # What was posted runs without a pause before a call in the loop: it has to fit.
@@ -119,6 +117,19 @@ class Pump(Lane):
         self._pressed.pop(outbox, None)
         if self._relieved is not None and not self._relieved.done():
             self._relieved.set_result(None)
+
+    def _run(
+        self,
+        running: asyncio.AbstractEventLoop | None,
+        function: Callable[..., object],
+        args: tuple[object, ...],
+    ) -> None:
+        if running is self.loop or self.is_dead:
+            if not self._is_running:  # Else they would nest, as deep as there are evictions.
+                self._run_posted()  # These were called before this one.
+            self._run_now(function, args)
+        else:
+            self._post(function, args)
 
     def _run_now(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
         self._calls += 1

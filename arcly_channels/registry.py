@@ -109,7 +109,7 @@ class ConnectionRegistry:
         if connection is None:
             return False
         outbox = connection.outbox
-        outbox.lane.run(outbox.close, CloseCode.SLOW_CONSUMER)
+        outbox.lane.run_unpaced(outbox.close, CloseCode.SLOW_CONSUMER)
         self.count_eviction(f"Connection {id}")
         return True
 
@@ -155,7 +155,7 @@ class ConnectionRegistry:
             connection = self._remove(id)
             if connection is not None:
                 outbox = connection.outbox
-                outbox.lane.run(outbox.close, CloseCode.IDLE_TIMEOUT)
+                outbox.lane.run_unpaced(outbox.close, CloseCode.IDLE_TIMEOUT)
                 reaped.append(id)
         with self._lock:
             self._idle_reaped += len(reaped)
@@ -166,7 +166,7 @@ class ConnectionRegistry:
         visited = 0
         for connection in self._connections():
             outbox = connection.outbox
-            outbox.lane.run(outbox.close, code)
+            outbox.lane.run_unpaced(outbox.close, code)
             visited += 1
         return visited
 
@@ -318,7 +318,8 @@ class ConnectionRegistry:
             self._lanes[lane] -= 1
             unused = not self._lanes[lane]
         if unused:
-            lane.run(self._retire, lane)  # In the lane, after all that may still be counted there.
+            # In the lane, after all that may still be counted there.
+            lane.run_unpaced(self._retire, lane)
 
     def _retire(self, lane: Lane) -> None:
         with self._lock:
