@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -329,6 +330,64 @@ async def test_sender_in_another_loop_learns_that_the_loop_takes_nothing(pump: P
 
     in_thread(lambda: asyncio.run(post()))
     assert len(errors) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="what was posted before settling is delivered later")
+@pytest.mark.usefixtures("impatient")
+async def test_frame_of_another_loop_that_raised_loop_stalled_was_not_sent(pump: Pump) -> None:
+    registry, outbox = ConnectionRegistry(), Outbox(pump)
+    registry.register(outbox)
+    sent: list[int] = []
+
+    async def post() -> None:
+        with contextlib.suppress(LoopStalled):
+            for number in range(2 * MAX_POSTED):
+                registry.broadcast_text(str(number))
+                await registry.settle()
+                sent.append(number)
+
+    in_thread(lambda: asyncio.run(post()))
+    await eventually(lambda: outbox.pending_frames >= MAX_POSTED)
+    assert outbox.pending_frames == len(sent)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda registry, id: registry.evict(id),
+        lambda registry, id: registry.sweep_idle(-1),
+        lambda registry, id: registry.close_all(),
+    ],
+    ids=["evict", "sweep_idle", "close_all"],
+)
+@pytest.mark.usefixtures("impatient")
+async def test_thread_closes_connections_of_a_loop_that_takes_nothing(
+    pump: Pump, end: Callable[[ConnectionRegistry, int], object]
+) -> None:
+    registry, outbox = ConnectionRegistry(), Outbox(pump)
+    id = registry.register(outbox)
+    ended: list[object] = []
+
+    def work() -> None:
+        broadcast(registry, MAX_POSTED)
+        ended.append(end(registry, id))
+
+    in_thread(work)
+    await eventually(lambda: outbox.close_code)
+    assert len(ended) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_thread_unregisters_connections_of_a_loop_that_takes_nothing(pump: Pump) -> None:
+    registry, unregistered = ConnectionRegistry(), list[bool]()
+    id = registry.register(Outbox(pump))
+
+    def work() -> None:
+        broadcast(registry, MAX_POSTED)
+        unregistered.append(registry.unregister(id))
+
+    in_thread(work)
+    assert unregistered == [True]
 
 
 @pytest.mark.usefixtures("impatient")

@@ -1,0 +1,197 @@
+"""The transport for any ASGI server: the order of what it sends, and how it closes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from arcly_channels.envelope import Frame
+from arcly_channels.outbox import Outbox
+from arcly_channels.pump import Pump
+from arcly_channels.transports import asgi
+from arcly_channels.transports.asgi import AsgiTransport
+from arcly_channels.transports.base import Peer
+from tests.waiting import eventually, turns
+
+
+class Server:
+    """An ASGI server whose `send` waits while `reads` is not set, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.error: Exception | None = None
+        self.sent: list[Any] = []
+        self.abandoned = 0
+        self.is_sending = False
+
+    async def send(self, message: dict[str, Any]) -> None:
+        assert not self.is_sending, "two sends at once"
+        self.is_sending = True
+        try:
+            await self.reads.wait()
+        finally:
+            self.is_sending = False
+        if self.error is not None:
+            raise self.error
+        kind = message["type"].removeprefix("websocket.")
+        self.sent.append((kind, message.get("text", message.get("bytes", message.get("code")))))
+
+    async def receive(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        self.abandoned += 1
+
+
+@pytest.fixture
+async def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def outbox(server: Server) -> Outbox:
+    """An outbox whose transport writes to `server`, with a grace of 0.05 seconds."""
+    peer = Peer({}, server.receive, server.send, 0.05, 64, server.abandon, alive=lambda: None)
+    return Outbox(Pump(asyncio.get_running_loop()), AsgiTransport(peer))
+
+
+@pytest.fixture
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give peers but a moment to answer a close frame."""
+    monkeypatch.setattr(asgi, "CLOSE_TIMEOUT", 0.01)
+
+
+def put(outbox: Outbox, *texts: str) -> None:
+    for text in texts:
+        outbox.lane.run(outbox.put, Frame.from_text(text))
+
+
+def close(outbox: Outbox, code: int) -> None:
+    outbox.lane.run(outbox.close, code)
+
+
+async def test_frames_are_sent_in_order(server: Server, outbox: Outbox) -> None:
+    put(outbox, "a", "b")
+    await eventually(lambda: len(server.sent) == 2)
+    put(outbox, "c")
+    await eventually(lambda: server.sent == [("send", "a"), ("send", "b"), ("send", "c")])
+
+
+async def test_binary_frame_is_sent_as_bytes(server: Server, outbox: Outbox) -> None:
+    outbox.lane.run(outbox.put, Frame(b"\xff", is_text=False))
+    await eventually(lambda: server.sent == [("send", b"\xff")])
+
+
+async def test_frames_stay_in_the_outbox_while_the_server_waits(
+    server: Server, outbox: Outbox
+) -> None:
+    server.reads.clear()
+    put(outbox, "a", "b", "c")
+    await turns()
+    assert outbox.pending_frames == 2  # One is with the server.
+    server.reads.set()
+    await eventually(lambda: len(server.sent) == 3)
+
+
+async def test_close_follows_the_backlog(server: Server, outbox: Outbox) -> None:
+    put(outbox, "a", "b")
+    close(outbox, 4000)
+    await eventually(lambda: server.sent == [("send", "a"), ("send", "b"), ("close", 4000)])
+
+
+async def test_backlog_of_a_peer_that_is_slow_is_sent_within_the_grace(
+    server: Server, outbox: Outbox
+) -> None:
+    server.reads.clear()
+    put(outbox, "a", "b")
+    close(outbox, 4000)
+    await turns()
+    server.reads.set()
+    await eventually(lambda: len(server.sent) == 3)
+
+
+async def test_peer_that_does_not_read_in_the_grace_is_abandoned(
+    server: Server, outbox: Outbox
+) -> None:
+    server.reads.clear()
+    put(outbox, "a", "b")
+    close(outbox, 4008)
+    await eventually(lambda: server.abandoned)
+    assert (server.sent, outbox.pending_frames, server.abandoned) == ([], 0, 1)
+
+
+@pytest.mark.usefixtures("short_timeout")
+async def test_peer_that_does_not_answer_a_close_is_abandoned(
+    server: Server, outbox: Outbox
+) -> None:
+    close(outbox, 4000)
+    await eventually(lambda: server.abandoned)
+    assert server.sent == [("close", 4000)]
+
+
+@pytest.mark.usefixtures("short_timeout")
+async def test_server_that_takes_no_close_is_abandoned(server: Server, outbox: Outbox) -> None:
+    server.reads.clear()
+    close(outbox, 4000)
+    await eventually(lambda: server.abandoned)
+
+
+async def test_peer_that_has_answered_is_not_abandoned(server: Server, outbox: Outbox) -> None:
+    close(outbox, 4000)
+    await eventually(lambda: server.sent)
+    outbox.cut()
+    await turns()
+    assert not server.abandoned
+
+
+async def test_close_is_sent_once(server: Server, outbox: Outbox) -> None:
+    close(outbox, 4000)
+    close(outbox, 4001)
+    outbox.lane.run(outbox.flush)
+    await eventually(lambda: server.sent)
+    await turns()
+    assert server.sent == [("close", 4000)]
+    outbox.cut()
+
+
+async def test_client_that_is_gone_is_no_error(
+    server: Server, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.error = ConnectionResetError()
+    put(outbox, "a", "b")
+    await eventually(lambda: not outbox.pending_frames)
+    await turns()
+    assert (server.abandoned, caplog.records) == (0, [])
+
+
+async def test_server_that_refuses_a_frame_is_abandoned(
+    server: Server, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.error = RuntimeError("Unexpected ASGI message")
+    put(outbox, "a", "b")
+    await eventually(lambda: server.abandoned)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+async def test_cut_transport_sends_nothing_more(server: Server, outbox: Outbox) -> None:
+    server.reads.clear()
+    put(outbox, "a", "b")
+    await turns()
+    outbox.cut()
+    server.reads.set()
+    await turns()
+    assert server.sent == []
+
+
+async def test_stopping_twice_is_nothing(server: Server, outbox: Outbox) -> None:
+    transport = outbox.transport
+    assert transport is not None
+    transport.stop()
+    transport.stop()
+    put(outbox, "a")
+    await turns()
+    assert (server.sent, outbox.pending_frames) == ([], 0)
