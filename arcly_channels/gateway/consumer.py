@@ -199,7 +199,8 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
 
     async def gateway_event(self, message: Message) -> None:
         """Send the client an event that came for it before it was registered."""
-        await self.emit(message["event"], message.get("data"))
+        if self._client is not None:  # Else it was denied, and is about to end.
+            await self.emit(message["event"], message.get("data"))
 
     async def gateway_evicted(self, message: Message) -> None:
         """Close: more Channels messages came than this consumer handled."""
