@@ -512,6 +512,28 @@ async def test_hooks_run_once_when_a_channel_handler_crashes(
     assert (len(chat.connects), chat.disconnects) == (1, [1011])
 
 
+async def test_crash_of_a_channel_handler_ends_a_consumer_that_has_more_to_do(
+    layer: LocalChannelLayer,
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Crashing(Chat):
+        async def crash_message(self, message: dict[str, Any]) -> None:
+            begun.set()
+            await go_on.wait()
+            raise RuntimeError("crash")
+
+    async with connected(Crashing.as_asgi()) as socket:
+        await layer.send(Crashing.instances[0].channel_name, {"type": "crash.message"})
+        await soon(begun.wait())
+        await socket.send("echo")
+        await turns()
+        go_on.set()
+        with pytest.raises(RuntimeError, match="crash"):
+            await socket.ended()
+    assert Crashing.disconnects == [1011]
+
+
 async def test_channel_message_without_a_handler_ends_the_consumer(
     chat: type[Chat], layer: LocalChannelLayer
 ) -> None:
@@ -893,6 +915,38 @@ async def test_groups_of_the_class_are_joined(layer: LocalChannelLayer) -> None:
         await layer.group_send("news", {"type": "gateway.event", "event": "news", "data": 1})
         assert await socket.receive_event() == ("news", 1)
     assert not layer.groups
+
+
+async def test_event_for_a_group_waits_until_the_socket_is_accepted(
+    layer: LocalChannelLayer,
+) -> None:
+    class News(GatewayConsumer):
+        groups = ("news",)
+
+        async def connect(self) -> None:
+            await layer.group_send("news", {"type": "gateway.event", "event": "early"})
+            await turns()
+            await self.accept()
+
+    async with connected(News.as_asgi()) as socket:
+        await layer.group_send("news", {"type": "gateway.event", "event": "late"})
+        assert {(await socket.receive_event())[0] for _ in "ab"} == {"early", "late"}
+
+
+async def test_event_for_a_group_does_not_crash_a_client_that_was_denied(
+    layer: LocalChannelLayer,
+) -> None:
+    class Denying(GatewayConsumer):
+        groups = ("news",)
+
+        async def connect(self) -> None:
+            raise DenyConnection
+
+    socket = Socket(Denying.as_asgi())
+    assert await socket.connect() == 1000
+    await layer.group_send("news", {"type": "gateway.event", "event": "late"})
+    await turns()
+    await socket.close(1006)
 
 
 async def test_channel_message_goes_to_its_handler(

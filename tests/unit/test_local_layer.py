@@ -337,3 +337,16 @@ async def test_future_that_is_given_back_keeps_no_channel(layer: LocalChannelLay
     layer.stop_waiting(CHANNEL, waiter)
     layer.stop_waiting("unknown", waiter)
     assert not layer.channels
+
+
+async def test_future_of_a_closed_loop_keeps_no_message_from_another(
+    layer: LocalChannelLayer,
+) -> None:
+    async def wait() -> None:
+        assert layer.wait(CHANNEL) is not None
+
+    await asyncio.to_thread(lambda: asyncio.run(wait()))
+    receiver = asyncio.create_task(layer.receive(CHANNEL))
+    await turns()
+    await layer.send(CHANNEL, PLAIN)
+    assert await soon(receiver) == PLAIN
