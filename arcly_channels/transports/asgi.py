@@ -40,8 +40,9 @@ class AsgiTransport:
 
     async def stop(self) -> None:
         self._is_stopped = True
-        if self._writer is not None:
-            self._writer.cancel()
+        if (writer := self._writer) is not None:
+            writer.cancel()
+            await asyncio.wait([writer], timeout=CLOSE_TIMEOUT)
         if self._closing is not None:
             await asyncio.wait([self._closing], timeout=2 * CLOSE_TIMEOUT)
             self._closing.cancel()
