@@ -13,7 +13,6 @@ class Peer:
         self.texts: list[str] = []
         self.flushes = 0
         self.close_code: int | None = None
-        self.is_stopped = False
 
     def flush(self, outbox: Outbox) -> None:
         self.flushes += 1
@@ -21,6 +20,3 @@ class Peer:
             self.texts.append(frame.text)
         if self.is_reading:
             self.close_code = outbox.close_code
-
-    def stop(self) -> None:
-        self.is_stopped = True

@@ -14,7 +14,7 @@ from arcly_channels.pump import Pump
 from arcly_channels.transports import asgi
 from arcly_channels.transports.asgi import AsgiTransport
 from arcly_channels.transports.base import Peer
-from tests.waiting import eventually, turns
+from tests.waiting import eventually, soon, turns
 
 
 class Server:
@@ -53,15 +53,20 @@ async def server() -> Server:
 
 
 @pytest.fixture
-async def outbox(server: Server) -> Outbox:
-    """An outbox whose transport writes to `server`, with a grace of 0.05 seconds."""
+async def transport(server: Server) -> AsgiTransport:
+    """A transport that writes to `server`, with a grace of 0.05 seconds."""
     peer = Peer({}, server.receive, server.send, 0.05, 64, server.abandon, alive=lambda: None)
-    return Outbox(Pump(asyncio.get_running_loop()), AsgiTransport(peer))
+    return AsgiTransport(peer)
+
+
+@pytest.fixture
+async def outbox(transport: AsgiTransport) -> Outbox:
+    return Outbox(Pump(asyncio.get_running_loop()), transport)
 
 
 @pytest.fixture
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give peers but a moment to answer a close frame."""
+    """Give the server but a moment to take a close message."""
     monkeypatch.setattr(asgi, "CLOSE_TIMEOUT", 0.01)
 
 
@@ -114,38 +119,21 @@ async def test_backlog_of_a_peer_that_is_slow_is_sent_within_the_grace(
     await eventually(lambda: len(server.sent) == 3)
 
 
-async def test_peer_that_does_not_read_in_the_grace_is_abandoned(
+async def test_peer_that_does_not_read_in_the_grace_gets_no_close(
     server: Server, outbox: Outbox
 ) -> None:
     server.reads.clear()
     put(outbox, "a", "b")
     close(outbox, 4008)
     await eventually(lambda: server.abandoned)
+    await eventually(lambda: not server.is_sending)
     assert (server.sent, outbox.pending_frames, server.abandoned) == ([], 0, 1)
 
 
-@pytest.mark.usefixtures("short_timeout")
-async def test_peer_that_does_not_answer_a_close_is_abandoned(
-    server: Server, outbox: Outbox
-) -> None:
-    close(outbox, 4000)
-    await eventually(lambda: server.abandoned)
-    assert server.sent == [("close", 4000)]
-
-
-@pytest.mark.usefixtures("short_timeout")
-async def test_server_that_takes_no_close_is_abandoned(server: Server, outbox: Outbox) -> None:
-    server.reads.clear()
-    close(outbox, 4000)
-    await eventually(lambda: server.abandoned)
-
-
-async def test_peer_that_has_answered_is_not_abandoned(server: Server, outbox: Outbox) -> None:
+async def test_application_is_to_end_with_the_close(server: Server, outbox: Outbox) -> None:
     close(outbox, 4000)
     await eventually(lambda: server.sent)
-    outbox.cut()
-    await turns()
-    assert not server.abandoned
+    assert (server.sent, server.abandoned) == ([("close", 4000)], 1)
 
 
 async def test_close_is_sent_once(server: Server, outbox: Outbox) -> None:
@@ -154,8 +142,7 @@ async def test_close_is_sent_once(server: Server, outbox: Outbox) -> None:
     outbox.lane.run(outbox.flush)
     await eventually(lambda: server.sent)
     await turns()
-    assert server.sent == [("close", 4000)]
-    outbox.cut()
+    assert (server.sent, server.abandoned) == ([("close", 4000)], 1)
 
 
 async def test_client_that_is_gone_is_no_error(
@@ -177,21 +164,50 @@ async def test_server_that_refuses_a_frame_is_abandoned(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-async def test_cut_transport_sends_nothing_more(server: Server, outbox: Outbox) -> None:
+async def test_stopped_transport_sends_nothing_more(
+    server: Server, transport: AsgiTransport, outbox: Outbox
+) -> None:
     server.reads.clear()
     put(outbox, "a", "b")
     await turns()
-    outbox.cut()
+    await transport.stop()
     server.reads.set()
+    put(outbox, "c")
     await turns()
     assert server.sent == []
 
 
-async def test_stopping_twice_is_nothing(server: Server, outbox: Outbox) -> None:
-    transport = outbox.transport
-    assert transport is not None
-    transport.stop()
-    transport.stop()
+async def test_stopping_ends_the_send_that_is_under_way(
+    server: Server, transport: AsgiTransport, outbox: Outbox
+) -> None:
+    server.reads.clear()
     put(outbox, "a")
-    await turns()
-    assert (server.sent, outbox.pending_frames) == ([], 0)
+    await eventually(lambda: server.is_sending)
+    await transport.stop()
+    assert not server.is_sending
+
+
+async def test_stopping_lets_a_close_get_out(
+    server: Server, transport: AsgiTransport, outbox: Outbox
+) -> None:
+    put(outbox, "a")
+    close(outbox, 4000)
+    await asyncio.sleep(0)  # The turn in which both are flushed.
+    await transport.stop()
+    assert server.sent[-1] == ("close", 4000)
+
+
+@pytest.mark.usefixtures("short_timeout")
+async def test_stopping_does_not_wait_for_ever_for_a_close(
+    server: Server, transport: AsgiTransport, outbox: Outbox
+) -> None:
+    server.reads.clear()
+    close(outbox, 4000)
+    await eventually(lambda: server.is_sending)
+    await soon(transport.stop())
+    assert not server.sent
+
+
+async def test_stopping_twice_is_nothing(transport: AsgiTransport) -> None:
+    await transport.stop()
+    await transport.stop()
