@@ -50,8 +50,11 @@ class Lane:
         self.enqueued = 0
         """How many frames were put into this lane's outboxes."""
 
-    def run(self, function: Callable[..., object], *args: object) -> None:
-        """Call `function` in the lane, now or soon; the calls of one thread keep their order."""
+    def run(self, function: Callable[..., object], *args: object, size: int = 0) -> None:
+        """Call `function` in the lane, now or soon; the calls of one thread keep their order.
+
+        `size` is how many bytes it brings to an outbox.
+        """
         with self._lock:
             function(*args)
             ready, self.ready = self.ready, []

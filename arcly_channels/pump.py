@@ -8,15 +8,17 @@ them. A client that takes nothing is hardly waited for; see `patience`.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
+from typing import NamedTuple
 
 from arcly_channels.exceptions import LoopStalled
-from arcly_channels.outbox import Lane, Outbox
+from arcly_channels.outbox import MAX_BYTES, Lane, Outbox
 from arcly_channels.patience import Patience
 
 SLICE = 0.002
@@ -33,10 +35,17 @@ BURST_FRAMES = 10_000
 """After so many calls, or frames in them, a sender that can wait lets the flush catch up."""
 
 MAX_POSTED = 64
-"""How many calls from elsewhere may wait before their senders are made to."""
+MAX_POSTED_BYTES = MAX_BYTES // 4
+"""How many calls from elsewhere, or bytes in them, may wait before their senders are made to."""
 
 POST_TIMEOUT = 15.0
 """Seconds that a thread waits for a loop that does not take its calls; above `patience.CREDIT`."""
+
+
+class _Call(NamedTuple):
+    function: Callable[..., object]
+    args: tuple[object, ...]
+    size: int
 
 
 class Pump(Lane):
@@ -52,8 +61,11 @@ class Pump(Lane):
         self._enqueued_before = 0
         self._pressed: dict[Outbox, Patience] = {}
         self._relieved: asyncio.Future[None] | None = None
-        self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._posted: deque[_Call] = deque()
+        self._posted_bytes = 0
+        self._posted_lock = threading.Lock()
         self._max_posted = MAX_POSTED
+        self._max_posted_bytes = MAX_POSTED_BYTES
         self._settling: set[asyncio.Task[None]] = set()
         self._is_postman_called = False
         self._postman: asyncio.Task[None] | None = None
@@ -64,7 +76,7 @@ class Pump(Lane):
 
     # Running
 
-    def run(self, function: Callable[..., object], *args: object) -> None:
+    def run(self, function: Callable[..., object], *args: object, size: int = 0) -> None:
         """Call `function` at once in the loop's own thread, else post it to the loop.
 
         A plain thread is made to wait as in `settle`, and gets `LoopStalled` when the loop does not
@@ -74,14 +86,15 @@ class Pump(Lane):
         running = _running_loop()
         if running is None and self._is_ahead() and self.loop.is_running():
             self._wait_in_thread(self._post_settling())
-        self._run(running, function, args)
+        self._run(running, _Call(function, args, size))
 
     def run_unpaced(self, function: Callable[..., object], *args: object) -> None:
-        self._run(_running_loop(), function, args)
+        self._run(_running_loop(), _Call(function, args, 0))
 
     def admit(self, outbox: Outbox) -> None:
         # What was posted runs without a pause before a call in the loop: it has to fit.
         self._max_posted = min(self._max_posted, max(1, outbox.max_frames // 4))
+        self._max_posted_bytes = min(self._max_posted_bytes, outbox.max_bytes // 4)
 
     async def settle(self) -> None:
         """Wait, in any loop, until more can be sent without evicting clients that read."""
@@ -118,24 +131,19 @@ class Pump(Lane):
         if self._relieved is not None and not self._relieved.done():
             self._relieved.set_result(None)
 
-    def _run(
-        self,
-        running: asyncio.AbstractEventLoop | None,
-        function: Callable[..., object],
-        args: tuple[object, ...],
-    ) -> None:
+    def _run(self, running: asyncio.AbstractEventLoop | None, call: _Call) -> None:
         if running is self.loop or self.is_dead:
             if not self._is_running:  # Else they would nest, as deep as there are evictions.
                 self._run_posted()  # These were called before this one.
-            self._run_now(function, args)
+            self._run_now(call)
         else:
-            self._post(function, args)
+            self._post(call)
 
-    def _run_now(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
+    def _run_now(self, call: _Call) -> None:
         self._calls += 1
         was_running, self._is_running = self._is_running, True
         try:
-            function(*args)
+            call.function(*call.args)
         finally:
             self._is_running = was_running
         if self.ready and not self._is_flush_due and not self.is_dead:
@@ -187,8 +195,10 @@ class Pump(Lane):
 
     # Calls from elsewhere
 
-    def _post(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
-        self._posted.append((function, args))
+    def _post(self, call: _Call) -> None:
+        self._posted.append(call)
+        with self._posted_lock:
+            self._posted_bytes += call.size
         if not self._is_postman_called:
             self._is_postman_called = True
             try:
@@ -211,17 +221,24 @@ class Pump(Lane):
     def _run_posted(self, limit: int | None = None) -> None:
         """Run the posted calls, oldest first: all of them, or `limit`."""
         while self._posted and limit != 0:
-            self._run_now(*self._posted.popleft())
+            call = self._posted.popleft()
+            with self._posted_lock:
+                self._posted_bytes -= call.size
+            self._run_now(call)
             limit = None if limit is None else limit - 1
 
     def _is_ahead(self) -> bool:
         """Return whether a sender elsewhere should wait; a guess, as it is another thread's."""
-        return len(self._posted) >= self._max_posted or bool(self._pressed)
+        return (
+            len(self._posted) >= self._max_posted
+            or self._posted_bytes >= self._max_posted_bytes
+            or bool(self._pressed)
+        )
 
     def _post_settling(self) -> Future[None]:
         """Return a future that is done when all that was posted has run, and the loop settled."""
         settled: Future[None] = Future()
-        self._post(self._settle_for, (settled,))
+        self._post(_Call(self._settle_for, (settled,), 0))
         return settled
 
     def _settle_for(self, settled: Future[None]) -> None:

@@ -231,7 +231,7 @@ class ConnectionRegistry:
         connection = self._shard(id).rows.get(id)
         if connection is not None:
             outbox = connection.outbox
-            outbox.lane.run(self._deliver, outbox.lane, (outbox,), frame)
+            outbox.lane.run(self._deliver, outbox.lane, (outbox,), frame, size=frame.size)
 
     def broadcast(self, frame: Frame, *, exclude: int | None = None) -> None:
         """Put a frame into the outbox of every connection but `exclude`."""
@@ -245,7 +245,7 @@ class ConnectionRegistry:
     async def settle(self) -> None:
         """Wait until more can be sent without evicting clients that read.
 
-        A sender that can wait does so after each frame. See `pump`.
+        A sender that can wait does so before each frame. See `pump`.
         """
         with self._lock:
             lanes = tuple(self._lanes)
@@ -336,7 +336,7 @@ class ConnectionRegistry:
                 continue
             if exclude is not None:
                 outboxes = tuple(each for each in outboxes if each.connection_id != exclude)
-            lane.run(self._deliver, lane, outboxes, frame)
+            lane.run(self._deliver, lane, outboxes, frame, size=frame.size)
 
     def _deliver(self, lane: Lane, outboxes: tuple[Outbox, ...], frame: Frame) -> None:
         """Fill outboxes of one lane, in that lane; evict the full ones after the sweep."""

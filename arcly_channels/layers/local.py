@@ -96,8 +96,8 @@ class LocalChannelLayer(BaseChannelLayer):
 
         A `gateway.event` message to a gateway goes into its outbox as a frame.
         """
-        self.send_now(channel, message)
         await self.registry.settle()
+        self.send_now(channel, message)
 
     @markcoroutinefunction  # One call less than `async def`; `async_to_sync` wants to know.
     def receive(self, channel: str) -> Coroutine[Any, Any, Message]:
@@ -131,10 +131,10 @@ class LocalChannelLayer(BaseChannelLayer):
         """Put a message on every channel of a group; a full one is dealt with as `overflow` says.
 
         A `gateway.event` message goes into the outboxes of the gateways in the group as a frame,
-        encoded once, and this returns when more can be sent; see `ConnectionRegistry.settle`.
+        encoded once, when more can be sent; see `ConnectionRegistry.settle`.
         """
-        self.group_send_now(group, message)
         await self.registry.settle()
+        self.group_send_now(group, message)
 
     async def flush(self) -> None:
         """Forget every message and every group; gateways stay connected, in no room."""
@@ -150,7 +150,7 @@ class LocalChannelLayer(BaseChannelLayer):
     # The same without waiting, for code that is not async
 
     def send_now(self, channel: str, message: Message) -> None:
-        """Do what `send` does, but for the wait at its end."""
+        """Do what `send` does, but for the wait."""
         _require_dict(message)
         frame = frame_of(message)
         id = self._gateways.get(channel)
@@ -160,7 +160,7 @@ class LocalChannelLayer(BaseChannelLayer):
             self.registry.send(id, frame)
 
     def group_send_now(self, group: str, message: Message) -> None:
-        """Do what `group_send` does, but for the wait at its end."""
+        """Do what `group_send` does, but for the wait."""
         _require_dict(message)
         self.require_valid_group_name(group)
         frame = frame_of(message)
@@ -223,20 +223,20 @@ class LocalChannelLayer(BaseChannelLayer):
         self.registry.leave_room(id, group)
 
     async def send_frame(self, id: int, frame: Frame) -> None:
-        """Put a frame into one gateway's outbox, and return when more can be sent."""
-        self.registry.send(id, frame)
+        """Put a frame into one gateway's outbox, once more can be sent."""
         await self.registry.settle()
+        self.registry.send(id, frame)
 
     async def publish(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
         """Put a frame into the outboxes of the gateways in `group`, or of all for None.
 
-        `exclude` is the id of a connection to leave out. Returns when more can be sent.
+        `exclude` is the id of a connection to leave out. Waits until more can be sent.
         """
-        self.publish_now(group, frame, exclude=exclude)
         await self.registry.settle()
+        self.publish_now(group, frame, exclude=exclude)
 
     def publish_now(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
-        """Do what `publish` does, but for the wait at its end."""
+        """Do what `publish` does, but for the wait."""
         if group is None:
             self.registry.broadcast(frame, exclude=exclude)
         else:
