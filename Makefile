@@ -1,11 +1,11 @@
-# make demo | test | check | format | clean. Each makes the virtual environment when it is missing.
+# make demo | test | check | bench | format | clean. Each makes the virtual environment when it is missing.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.handshake
 
 format: $(READY)
 	$(BIN)/ruff format .

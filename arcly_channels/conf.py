@@ -52,7 +52,7 @@ class Settings:
     IDLE_TIMEOUT: float = _number(60)
     """Reserved for liveness; not in force yet."""
     DRAIN_DEADLINE: float = _number(10)
-    """Reserved for the drain at shutdown; not in force yet."""
+    """How long Daphne waits at shutdown for `on_disconnect` and for clients to take their close."""
     JWT: identity.Jwt | None = dataclasses.field(
         default=None, metadata=_rules(identity.jwt_complaints, identity.read_jwt)
     )

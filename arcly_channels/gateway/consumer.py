@@ -247,6 +247,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
                 inbound=settings.INBOUND_BUFFER,
                 abandon=lambda: self._stop(StopConsumer()),
                 alive=self._touch,
+                shut_down=self._shut_down,
             )
         )
         self._outbox = outbox = Outbox(
@@ -286,6 +287,14 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
             self._ending = ending
             if self._is_receiving and self._task is not None:
                 self._task.cancel()
+
+    def _shut_down(self) -> None:
+        """Close at once, as the server is about to end: what waits goes first, if it can."""
+        outbox = self._outbox
+        if outbox is not None:
+            outbox.lane.run(outbox.close, CloseCode.SERVICE_RESTART)
+            outbox.lane.run(outbox.flush)
+            self._stop(StopConsumer())
 
     async def _receive(self) -> Message:
         self._is_receiving = True

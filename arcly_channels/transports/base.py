@@ -21,7 +21,8 @@ class Peer(NamedTuple):
     `grace` is how many seconds a closing connection may take to read its backlog, and `inbound`
     how many frames from the client may wait where the server lets us bound that. `abandon` is
     called when this side is done with the connection: the application receives no more and ends.
-    `alive` is called for signs of life that the application does not see.
+    `alive` is called for signs of life that the application does not see, and `shut_down` when the
+    server is about to end, to close with 1012 at once.
     """
 
     scope: dict[str, Any]
@@ -31,6 +32,7 @@ class Peer(NamedTuple):
     inbound: int
     abandon: Callable[[], None]
     alive: Callable[[], None]
+    shut_down: Callable[[], None]
 
 
 class Transport(Protocol):

@@ -13,18 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
+from weakref import WeakSet
 
 from autobahn.websocket.protocol import WebSocketProtocol
 from daphne.server import Server
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from arcly_channels.conf import get_settings
 from arcly_channels.transports.base import Peer
 from arcly_channels.transports.stream import StreamTransport
 
-OPEN = WebSocketProtocol.STATE_OPEN
+OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
+
+_POLL = 0.01  # Seconds between two looks at what is still open, at shutdown only.
 
 
 def find_protocol(send: object) -> Any | None:
@@ -75,6 +80,7 @@ class DaphneTransport(StreamTransport):
         self._connection.registerProducer(self, True)
         self._queue = _inbound_queue(peer.receive)
         self._is_reading_paused = False
+        _end_with_reactor(self)
         protocol.onMessage = self._on_message
         protocol.onPong = self._on_pong
         protocol.onAutoPingTimeout = self._on_ping_timeout
@@ -83,6 +89,15 @@ class DaphneTransport(StreamTransport):
         await super().stop()
         for name in ("onMessage", "onPong", "onAutoPingTimeout"):
             vars(self._protocol).pop(name, None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the application has ended and the connection is closed."""
+        return self._is_stopped and self._protocol.state == CLOSED
+
+    def shut_down(self) -> None:
+        """Close now, as the server is about to end."""
+        self._peer.shut_down()
 
     # Outbound: Twisted's producer interface
 
@@ -154,3 +169,45 @@ class DaphneTransport(StreamTransport):
             self._protocol.autoPingPending = None
         else:
             type(self._protocol).onAutoPingTimeout(self._protocol)
+
+
+# Shutdown
+
+_serving: WeakSet[DaphneTransport] = WeakSet()
+
+
+def _end_with_reactor(transport: DaphneTransport) -> None:
+    """Have a connection closed in an orderly way when the reactor stops.
+
+    On SIGTERM Daphne cancels the applications, or (while a handshake is younger than a second)
+    fails to, and the reactor then ends without waiting for more than the first of them.
+    """
+    _watch_reactor()
+    _serving.add(transport)
+
+
+@lru_cache(maxsize=1)
+def _watch_reactor() -> None:
+    from twisted.internet import reactor
+
+    reactor.addSystemEventTrigger("before", "shutdown", _shut_down)
+
+
+def _shut_down() -> Deferred[None] | None:
+    """Close every connection with 1012; the reactor waits for the result."""
+    deadline = get_settings().DRAIN_DEADLINE
+    transports = list(_serving)
+    for transport in transports:
+        transport.shut_down()
+    if not deadline:
+        return None
+    return Deferred.fromFuture(asyncio.ensure_future(_drain(transports, deadline)))
+
+
+async def _drain(transports: list[DaphneTransport], seconds: float) -> None:
+    """Wait until the applications have ended and the peers have answered, if they do in time."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    # autobahn has no event for the change of its state.
+    while loop.time() < deadline and not all(each.is_over for each in transports):  # noqa: ASYNC110
+        await asyncio.sleep(_POLL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import Any
 
 import django
@@ -37,7 +38,9 @@ class Gateway(GatewayConsumer):
         await self.emit("ready", type(self._transport).__name__)
 
     async def on_disconnect(self, code: int) -> None:
+        await asyncio.sleep(0.05)  # As somebody does who tells a database.
         closed.append(code)
+        sys.stderr.write(f"closed with {code}\n")
 
     @subscribe("burst")
     async def burst(self, count: int) -> None:

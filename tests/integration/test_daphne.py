@@ -22,6 +22,7 @@ from daphne.server import Server as DaphneServer
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 from twisted.internet import abstract, tcp
 from twisted.protocols import tls
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from arcly_channels.envelope import Frame
@@ -154,6 +155,25 @@ def test_a_stalled_client_is_evicted_over_tls(tmp_path: Path) -> None:
         assert control.receive()["event"] == "done"
         after = report(control, lambda now: now["closed"])
         assert (after["evictions"], after["closed"]) == (1, [4008])
+
+
+# The end
+
+
+def test_sigterm_closes_every_socket_with_1012_and_says_goodbye(tmp_path: Path) -> None:
+    with (
+        Server(*daphne("application"), directory=tmp_path) as server,
+        connected(server, {}, "/") as one,
+        connected(server, {}, "/") as other,
+    ):
+        one.receive(), other.receive()
+        server.stop()
+        for client in (one, other):
+            with pytest.raises(ConnectionClosed) as ending:
+                client.receive()
+            assert ending.value.rcvd is not None
+            assert ending.value.rcvd.code == 1012
+        assert server.log.read_text().count("closed with 1012") == 2
 
 
 # The way in

@@ -55,7 +55,16 @@ async def server() -> Server:
 @pytest.fixture
 async def transport(server: Server) -> AsgiTransport:
     """A transport that writes to `server`, with a grace of 0.05 seconds."""
-    peer = Peer({}, server.receive, server.send, 0.05, 64, server.abandon, alive=lambda: None)
+    peer = Peer(
+        {},
+        server.receive,
+        server.send,
+        grace=0.05,
+        inbound=64,
+        abandon=server.abandon,
+        alive=lambda: None,
+        shut_down=lambda: None,
+    )
     return AsgiTransport(peer)
 
 
