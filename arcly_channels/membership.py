@@ -35,6 +35,9 @@ class Members(Generic[M]):
     def __bool__(self) -> bool:
         return bool(self._by_lane)
 
+    def __contains__(self, member: M) -> bool:
+        return member in self._by_lane.get(member.lane, ())
+
     def add(self, member: M) -> None:
         self._by_lane.setdefault(member.lane, {})[member] = None
         self._snapshot = None
@@ -95,6 +98,11 @@ class Membership(Generic[M]):
         """Return the members of `room` grouped by lane; empty for a room that nobody is in."""
         members = self._shard(room).rooms.get(room)
         return () if members is None else members.snapshot()
+
+    def has(self, room: str, member: M) -> bool:
+        """Return whether `member` is in `room`."""
+        members = self._shard(room).rooms.get(room)
+        return members is not None and member in members
 
     def members(self, room: str) -> Iterator[M]:
         """Yield the members of `room`, whatever their lane."""

@@ -33,6 +33,15 @@ class Transport(Protocol):
     def flush(self, outbox: Outbox) -> None: ...
 
 
+Concerns = Callable[["Outbox"], bool]
+"""Tells whether a frame is for an outbox, among others."""
+
+
+def everyone(_: Outbox) -> bool:
+    """Be true of every outbox."""
+    return True
+
+
 class Lane:
     """Runs the calls that touch a set of outboxes, one at a time.
 
@@ -50,10 +59,17 @@ class Lane:
         self.enqueued = 0
         """How many frames were put into this lane's outboxes."""
 
-    def run(self, function: Callable[..., object], *args: object, size: int = 0) -> None:
+    def run(
+        self,
+        function: Callable[..., object],
+        *args: object,
+        size: int = 0,
+        concerns: Concerns = everyone,
+    ) -> None:
         """Call `function` in the lane, now or soon; the calls of one thread keep their order.
 
-        `size` is how many bytes it brings to an outbox.
+        `size` is how many bytes it brings to an outbox, and `concerns` tells which it brings them
+        to: a thread may be made to wait as in `settle`.
         """
         with self._lock:
             function(*args)
@@ -68,8 +84,8 @@ class Lane:
         """Do what `run` does, but never make a thread wait or fail: for what brings no frames."""
         self.run(function, *args)
 
-    async def settle(self) -> None:
-        """Wait, from any event loop, until senders who can wait may send more."""
+    async def settle(self, concerns: Concerns = everyone) -> None:
+        """Wait, from any event loop, until more may be sent to those whom it concerns."""
 
     def press(self, outbox: Outbox) -> None:
         """Note that `outbox` is above its high-water mark."""

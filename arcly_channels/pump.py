@@ -18,7 +18,7 @@ from functools import partial
 from typing import NamedTuple
 
 from arcly_channels.exceptions import LoopStalled
-from arcly_channels.outbox import MAX_BYTES, Lane, Outbox
+from arcly_channels.outbox import MAX_BYTES, Concerns, Lane, Outbox, everyone
 from arcly_channels.patience import Patience
 
 SLICE = 0.002
@@ -76,7 +76,13 @@ class Pump(Lane):
 
     # Running
 
-    def run(self, function: Callable[..., object], *args: object, size: int = 0) -> None:
+    def run(
+        self,
+        function: Callable[..., object],
+        *args: object,
+        size: int = 0,
+        concerns: Concerns = everyone,
+    ) -> None:
         """Call `function` at once in the loop's own thread, else post it to the loop.
 
         A plain thread is made to wait as in `settle`, and gets `LoopStalled` when the loop does not
@@ -85,7 +91,7 @@ class Pump(Lane):
         """
         running = _running_loop()
         if running is None and self._is_ahead() and self.loop.is_running():
-            self._wait_in_thread(self._post_settling())
+            self._wait_in_thread(self._post_settling(concerns))
         self._run(running, _Call(function, args, size))
 
     def run_unpaced(self, function: Callable[..., object], *args: object) -> None:
@@ -96,27 +102,33 @@ class Pump(Lane):
         self._max_posted = min(self._max_posted, max(1, outbox.max_frames // 4))
         self._max_posted_bytes = min(self._max_posted_bytes, outbox.max_bytes // 4)
 
-    async def settle(self) -> None:
-        """Wait, in any loop, until more can be sent without evicting clients that read."""
+    async def settle(self, concerns: Concerns = everyone) -> None:
+        """Wait, in any loop, until more can be sent without evicting clients that read.
+
+        Only clients whom it concerns are waited for: nobody pays for a room he is not in.
+        """
         if asyncio.get_running_loop() is not self.loop:
-            if self._is_ahead():
-                try:
-                    settled = asyncio.wrap_future(self._post_settling())
-                    await asyncio.wait_for(settled, POST_TIMEOUT)
-                except asyncio.TimeoutError:
-                    raise LoopStalled(POST_TIMEOUT) from None
+            await self._settle_elsewhere(concerns)
             return
         if self._calls >= BURST_CALLS or self.enqueued - self._enqueued_before >= BURST_FRAMES:
             await self._pass_of_flush()
-        while self._pressed:
+        while pressed := [each for each in self._pressed.items() if concerns(each[0])]:
             started = time.monotonic()
-            patience = max(each.left(outbox, started) for outbox, each in self._pressed.items())
+            patience = max(each.left(outbox, started) for outbox, each in pressed)
             if patience <= 0:
                 return
             await self._relief(patience)
             now = time.monotonic()
-            for each in self._pressed.values():
+            for _, each in pressed:
                 each.charge(started, now)
+
+    async def _settle_elsewhere(self, concerns: Concerns) -> None:
+        if self._is_ahead():
+            try:
+                settled = asyncio.wrap_future(self._post_settling(concerns))
+                await asyncio.wait_for(settled, POST_TIMEOUT)
+            except asyncio.TimeoutError:
+                raise LoopStalled(POST_TIMEOUT) from None
 
     def press(self, outbox: Outbox) -> None:
         if outbox not in self._pressed:
@@ -235,14 +247,14 @@ class Pump(Lane):
             or bool(self._pressed)
         )
 
-    def _post_settling(self) -> Future[None]:
+    def _post_settling(self, concerns: Concerns) -> Future[None]:
         """Return a future that is done when all that was posted has run, and the loop settled."""
         settled: Future[None] = Future()
-        self._post(_Call(self._settle_for, (settled,), 0))
+        self._post(_Call(self._settle_for, (settled, concerns), 0))
         return settled
 
-    def _settle_for(self, settled: Future[None]) -> None:
-        task = self.loop.create_task(self.settle())
+    def _settle_for(self, settled: Future[None], concerns: Concerns) -> None:
+        task = self.loop.create_task(self.settle(concerns))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         task.add_done_callback(partial(_settle, settled))

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import itertools
 import logging
+import operator
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.envelope import Frame
 from arcly_channels.membership import Members, Membership, Snapshot
-from arcly_channels.outbox import Lane, Outbox, offer
+from arcly_channels.outbox import Concerns, Lane, Outbox, everyone, offer
 
 logger = logging.getLogger(__name__)
 
@@ -231,26 +233,35 @@ class ConnectionRegistry:
         connection = self._shard(id).rows.get(id)
         if connection is not None:
             outbox = connection.outbox
-            outbox.lane.run(self._deliver, outbox.lane, (outbox,), frame, size=frame.size)
+            one = ((outbox.lane, (outbox,)),)
+            self._fan_out(one, frame, None, partial(operator.is_, outbox))
 
     def broadcast(self, frame: Frame, *, exclude: int | None = None) -> None:
         """Put a frame into the outbox of every connection but `exclude`."""
         for shard in self._shards:
-            self._fan_out(shard.everyone.snapshot(), frame, exclude)
+            self._fan_out(shard.everyone.snapshot(), frame, exclude, everyone)
 
     def broadcast_room(self, room: str, frame: Frame, *, exclude: int | None = None) -> None:
         """Put a frame into the outbox of every connection in `room` but `exclude`."""
-        self._fan_out(self._rooms.snapshot(room), frame, exclude)
+        is_in_room = partial(self._rooms.has, room)
+        self._fan_out(self._rooms.snapshot(room), frame, exclude, is_in_room)
 
-    async def settle(self) -> None:
-        """Wait until more can be sent without evicting clients that read.
+    async def settle(self, *, room: str | None = None, id: int | None = None) -> None:
+        """Wait until more can be sent to `room`, to the connection `id`, or to everybody.
 
-        A sender that can wait does so before each frame. See `pump`.
+        A sender that can wait does so before each frame, so that a burst is slowed to what clients
+        that read can take, instead of evicting them. See `pump`.
         """
+        concerns = everyone
+        if room is not None:
+            concerns = partial(self._rooms.has, room)
+        elif id is not None:
+            connection = self._shard(id).rows.get(id)
+            concerns = partial(operator.is_, connection and connection.outbox)
         with self._lock:
             lanes = tuple(self._lanes)
         for lane in lanes:
-            await lane.settle()
+            await lane.settle(concerns)
 
     # Counters
 
@@ -328,7 +339,9 @@ class ConnectionRegistry:
                 self._enqueued_by_retired_lanes += lane.enqueued
                 lane.enqueued = 0
 
-    def _fan_out(self, snapshot: Snapshot[Outbox], frame: Frame, exclude: int | None) -> None:
+    def _fan_out(
+        self, snapshot: Snapshot[Outbox], frame: Frame, exclude: int | None, concerns: Concerns
+    ) -> None:
         for lane, outboxes in snapshot:
             if lane.is_dead:
                 for outbox in outboxes:
@@ -336,7 +349,7 @@ class ConnectionRegistry:
                 continue
             if exclude is not None:
                 outboxes = tuple(each for each in outboxes if each.connection_id != exclude)
-            lane.run(self._deliver, lane, outboxes, frame, size=frame.size)
+            lane.run(self._deliver, lane, outboxes, frame, size=frame.size, concerns=concerns)
 
     def _deliver(self, lane: Lane, outboxes: tuple[Outbox, ...], frame: Frame) -> None:
         """Fill outboxes of one lane, in that lane; evict the full ones after the sweep."""

@@ -31,8 +31,9 @@ class LocalChannelLayer(BaseChannelLayer):
     documentation says. `overflow` says what happens when a group message meets a full channel of
     one consumer (with a `!` in its name): `evict` takes the channel out of all groups and, after
     its backlog, sends it one `{"type": "gateway.evicted"}`; `drop_newest` and `drop_oldest` drop a
-    message and count it. On other channels the new message is dropped and counted. `shards` is how
-    many locks the registry and the channels are split over (default: four for every processor).
+    message and count it. Other channels are never evicted: there `evict` means `drop_newest`.
+    `shards` is how many locks the registry and the channels are split over (default: four for every
+    processor).
 
     Every method may be called from any thread or event loop, and wakes receivers in theirs.
 
@@ -96,7 +97,9 @@ class LocalChannelLayer(BaseChannelLayer):
 
         A `gateway.event` message to a gateway goes into its outbox as a frame.
         """
-        await self.registry.settle()
+        id = self._gateways.get(channel)
+        if id is not None:
+            await self.registry.settle(id=id)
         self.send_now(channel, message)
 
     @markcoroutinefunction  # One call less than `async def`; `async_to_sync` wants to know.
@@ -133,7 +136,7 @@ class LocalChannelLayer(BaseChannelLayer):
         A `gateway.event` message goes into the outboxes of the gateways in the group as a frame,
         encoded once, when more can be sent; see `ConnectionRegistry.settle`.
         """
-        await self.registry.settle()
+        await self.registry.settle(room=group)
         self.group_send_now(group, message)
 
     async def flush(self) -> None:
@@ -224,7 +227,7 @@ class LocalChannelLayer(BaseChannelLayer):
 
     async def send_frame(self, id: int, frame: Frame) -> None:
         """Put a frame into one gateway's outbox, once more can be sent."""
-        await self.registry.settle()
+        await self.registry.settle(id=id)
         self.registry.send(id, frame)
 
     async def publish(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
@@ -232,7 +235,7 @@ class LocalChannelLayer(BaseChannelLayer):
 
         `exclude` is the id of a connection to leave out. Waits until more can be sent.
         """
-        await self.registry.settle()
+        await self.registry.settle(room=group)
         self.publish_now(group, frame, exclude=exclude)
 
     def publish_now(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:

@@ -163,8 +163,8 @@ def test_a_stalled_client_is_evicted_over_tls(tmp_path: Path) -> None:
 def test_sigterm_closes_every_socket_with_1012_and_says_goodbye(tmp_path: Path) -> None:
     with (
         Server(*daphne("application"), directory=tmp_path) as server,
-        connected(server, {}, "/") as one,
-        connected(server, {}, "/") as other,
+        connected(server, {}, "/thoughtful") as one,
+        connected(server, {}, "/thoughtful") as other,
     ):
         one.receive(), other.receive()
         server.stop()

@@ -286,6 +286,19 @@ async def test_large_frames_of_a_thread_do_not_evict_a_client_that_reads(pump: P
     assert not registry.evictions
 
 
+async def test_room_does_not_wait_for_a_client_of_another_room(pump: Pump) -> None:
+    registry, reader, lagging = ConnectionRegistry(), Reader(), Outbox(pump, Peer(is_reading=False))
+    for room, outbox in (("ours", Outbox(pump, reader)), ("theirs", lagging)):
+        registry.join_room(registry.register(outbox), room)
+    while not lagging.is_pressed:
+        registry.broadcast_room_text("theirs", "frame")
+    settled = asyncio.ensure_future(registry.settle(room="ours"))
+    waiting = asyncio.ensure_future(registry.settle(room="theirs"))
+    await eventually(settled.done)
+    assert not waiting.done()
+    await soon(waiting)  # It is given up on, as it takes nothing.
+
+
 async def test_burst_evicts_a_client_that_reads_nothing(pump: Pump) -> None:
     registry, reader = ConnectionRegistry(), Reader()
     stuck = registry.register(Outbox(pump, Peer(is_reading=False), max_frames=8))
