@@ -42,7 +42,7 @@ class Channels:
         self._capacity_of = capacity_of
         self._overflow = overflow
         self._on_evicted = on_evicted
-        self._directory = Directory(shards, self._new_mailbox)
+        self._directory = Directory(self._new_mailbox)
         self._groups: Membership[Mailbox] = Membership(shards)
         self._expiring: Schedule[Mailbox] = Schedule(expiry)
         self._leaving: Schedule[tuple[str, Mailbox]] = Schedule(group_expiry)

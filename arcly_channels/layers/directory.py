@@ -1,4 +1,4 @@
-"""Which mailbox a channel name stands for, split over shards with a lock each."""
+"""Which mailbox a channel name stands for."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from arcly_channels.layers.mailbox import Mailbox
 
 
 class Directory:
-    """A map from channel names to mailboxes, which `new_mailbox` makes."""
+    """A map from channel names to mailboxes, which `new_mailbox` makes.
 
-    def __init__(self, shards: int, new_mailbox: Callable[[str], Mailbox]) -> None:
-        self._shards: list[tuple[threading.Lock, dict[str, Mailbox]]] = [
-            (threading.Lock(), {}) for _ in range(shards)
-        ]
+    Looking a mailbox up takes no lock; adding and removing one do, shortly.
+    """
+
+    def __init__(self, new_mailbox: Callable[[str], Mailbox]) -> None:
+        self._mailboxes: dict[str, Mailbox] = {}
+        self._lock = threading.Lock()
         self._new_mailbox = new_mailbox
 
     def find(self, name: str) -> Mailbox | None:
         """Return the mailbox of `name` if it has one."""
-        _, mailboxes = self._shard(name)
-        return mailboxes.get(name)
+        return self._mailboxes.get(name)
 
     def open(self, name: str) -> Mailbox:
         """Return the mailbox of `name`, which is made when it has none.
 
         It may be closed by the time it is used; whoever finds it so asks again.
         """
-        lock, mailboxes = self._shards[hash(name) % len(self._shards)]
-        mailbox = mailboxes.get(name)
+        mailbox = self._mailboxes.get(name)
         if mailbox is None or mailbox.is_closed:
-            with lock:
-                mailbox = mailboxes.get(name)
+            with self._lock:
+                mailbox = self._mailboxes.get(name)
                 if mailbox is None or mailbox.is_closed:
-                    mailbox = mailboxes[name] = self._new_mailbox(name)
+                    mailbox = self._mailboxes[name] = self._new_mailbox(name)
         return mailbox
 
     def forget_if_idle(self, mailbox: Mailbox) -> bool:
@@ -50,18 +50,11 @@ class Directory:
         return groups
 
     def all(self) -> list[Mailbox]:
-        """Return every mailbox. For `flush` and debugging: it looks at every shard."""
-        found: list[Mailbox] = []
-        for lock, mailboxes in self._shards:
-            with lock:
-                found.extend(mailboxes.values())
-        return found
+        """Return every mailbox. For `flush` and debugging."""
+        with self._lock:
+            return list(self._mailboxes.values())
 
     def _remove(self, mailbox: Mailbox) -> None:
-        lock, mailboxes = self._shard(mailbox.name)
-        with lock:
-            if mailboxes.get(mailbox.name) is mailbox:
-                del mailboxes[mailbox.name]
-
-    def _shard(self, name: str) -> tuple[threading.Lock, dict[str, Mailbox]]:
-        return self._shards[hash(name) % len(self._shards)]
+        with self._lock:
+            if self._mailboxes.get(mailbox.name) is mailbox:
+                del self._mailboxes[mailbox.name]

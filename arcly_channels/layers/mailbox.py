@@ -7,6 +7,7 @@ import enum
 import math
 import threading
 import time
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -90,7 +91,11 @@ class Mailbox:
                 if not self._waiters:
                     return self._add(message, now)
                 waiter = self._waiters.pop(0)
-            if _hand_over(self, waiter, message):
+            if waiter.get_loop() is _get_running_loop():  # As `_hand_over`, but for the call.
+                if not waiter.done():
+                    waiter.set_result(message)
+                    return Put.HANDED_OVER
+            elif _hand_over(self, waiter, message):
                 return Put.HANDED_OVER
 
     def drop_oldest(self) -> None:
@@ -251,10 +256,11 @@ class Mailbox:
 def _hand_over(mailbox: Mailbox, waiter: Waiter, message: Copier | None) -> bool:
     """Give `message` to a receiver in its own loop; return False when it is known to be gone."""
     loop = waiter.get_loop()
-    if loop is asyncio._get_running_loop():
-        if waiter.done():
-            return False
-        waiter.set_result(message)
+    if loop is _get_running_loop():
+        try:
+            waiter.set_result(message)
+        except asyncio.InvalidStateError:
+            return False  # It was cancelled.
         return True
     try:
         loop.call_soon_threadsafe(_resolve, mailbox, waiter, message)
