@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 import arcly_channels
-from arcly_channels import checks
+from arcly_channels import checks, checks_identity
 from arcly_channels.layers import LocalChannelLayer
 from tests.documents import DOCS, section, table
 
 REFERENCE = DOCS / "reference.md"
-HEADINGS = re.findall(r"^#### `(.+)`$", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
+MODULES = ("arcly_channels", "arcly_channels.identity", "arcly_channels.layers")
 
 
-def test_every_public_name_has_a_heading() -> None:
-    assert set(arcly_channels.__all__) <= {heading.partition("(")[0] for heading in HEADINGS}
+def headings() -> Iterator[tuple[str, str]]:
+    """Yield the headings of names, each after the module whose section it is in."""
+    module = ""
+    for line in REFERENCE.read_text(encoding="utf-8").splitlines():
+        if section_of := re.fullmatch(r"## `(.+)`", line):
+            module = section_of[1]
+        elif name := re.fullmatch(r"#### `(.+)`", line):
+            yield module, name[1]
 
 
-@pytest.mark.parametrize("heading", [each for each in HEADINGS if "(" in each])
-def test_signature_is_that_of_the_code(heading: str) -> None:
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_has_a_heading(module: str) -> None:
+    names = {re.split(r"[.(]", heading)[0] for where, heading in headings() if where == module}
+    assert names == set(import_module(module).__all__)
+
+
+@pytest.mark.parametrize(("module", "heading"), [each for each in headings() if "(" in each[1]])
+def test_signature_is_that_of_the_code(module: str, heading: str) -> None:
     name = heading.partition("(")[0]
-    signature = inspect.signature(attrgetter(name)(arcly_channels))
+    signature = inspect.signature(attrgetter(name)(import_module(module)))
     parameters = [
         parameter.replace(annotation=parameter.empty)
         for parameter in signature.parameters.values()
@@ -46,7 +60,8 @@ def test_layer_options_are_those_of_the_code() -> None:
 def test_system_checks_are_those_of_the_code() -> None:
     pattern = r"arcly_channels\.[EW]\d+"
     documented = re.findall(pattern, section(REFERENCE, "System checks"))
-    assert documented == sorted(set(re.findall(pattern, inspect.getsource(checks))))
+    source = inspect.getsource(checks) + inspect.getsource(checks_identity)
+    assert documented == sorted(set(re.findall(pattern, source)))
 
 
 def test_architecture_page_has_every_file() -> None:
