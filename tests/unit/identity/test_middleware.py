@@ -12,7 +12,6 @@ from urllib.parse import quote
 import jwt
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.core.signing import get_cookie_signer
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 
@@ -27,7 +26,9 @@ def token(sub: str = "ann", *, key: str = SECRET, **claims: Any) -> str:
 
 
 def cookie(value: str, name: str = "access_token") -> tuple[str, str]:
-    return "Cookie", f"other=1; {name}={get_cookie_signer(salt=name).sign(value)}"
+    response = HttpResponse()
+    response.set_signed_cookie(name, value)
+    return "Cookie", f"other=1; {name}={response.cookies[name].coded_value}"
 
 
 def bearer(value: str) -> tuple[str, str]:
