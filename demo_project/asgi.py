@@ -11,15 +11,12 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_project.settings")
-pages = get_asgi_application()  # Sets Django up, which the gateway's imports rely on.
+pages = get_asgi_application()  # Sets Django up, which the imports below rely on.
 
+from arcly_channels.identity import IdentityMiddlewareStack  # noqa: E402
 from demo_project.chat.gateway import ChatGateway  # noqa: E402
 
 gateways = URLRouter([path("ws/chat/", ChatGateway.as_asgi())])
+known = AuthMiddlewareStack(IdentityMiddlewareStack(gateways))
 
-application = ProtocolTypeRouter(
-    {
-        "http": pages,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(gateways)),
-    }
-)
+application = ProtocolTypeRouter({"http": pages, "websocket": AllowedHostsOriginValidator(known)})

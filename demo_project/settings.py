@@ -1,15 +1,13 @@
-"""Settings of the demo: sqlite, sessions and users, as a real project has."""
+"""Settings of the demo: sqlite, sessions, users, and a tenant for each subdomain of localhost."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-
 SECRET_KEY = "for-the-demo-only-keep-yours-secret-and-out-of-the-repository"  # noqa: S105
 DEBUG = True
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # Origins of WebSockets, too.
 
 INSTALLED_APPS = [
     "daphne",  # Before staticfiles: it gives `runserver` WebSockets.
@@ -29,25 +27,22 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "arcly_channels.identity.HttpIdentityMiddleware",
 ]
 
 ROOT_URLCONF = "demo_project.urls"
 ASGI_APPLICATION = "demo_project.asgi.application"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("DEMO_DATABASE", BASE_DIR / "db.sqlite3"),
-    },
-}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASE = os.environ.get("DEMO_DATABASE", Path(__file__).resolve().parent.parent / "db.sqlite3")
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATABASE}}
 STATIC_URL = "static/"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"},
-}
+CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
 ARCLY_CHANNELS = {
-    "OUTBOUND_BUFFER": 256,
+    "JWT": {"KEYS": ["another-one-for-the-demo-only-which-signs-the-tokens-of-its-users"]},
+    "TENANTS": ["public", "acme", "globex"],
+    "TENANT_STRATEGY": {"SUBDOMAIN": "localhost"},
+    "TENANT_FALLBACK": "public",  # For everybody, on plain localhost.
 }

@@ -9,5 +9,6 @@ from demo_project.chat import views
 urlpatterns = [
     path("", views.chat, name="chat"),
     path("enter/", views.enter, name="enter"),
+    path("moderate/<action>/", views.moderate, name="moderate"),
     path("", include("django_prometheus.urls")),
 ]

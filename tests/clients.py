@@ -1,12 +1,18 @@
-"""A WebSocket client for tests, which talks in events to a real server."""
+"""Clients of a real server, for tests: one talks in events, the other has a browser's cookies."""
 
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import CookieJar
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener
 
+import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.servers import Server
@@ -33,13 +39,61 @@ class Client:
         self.send("sync")
         assert self.receive()["data"]["code"] == "unknown_event"
 
+    def closed(self) -> int | None:
+        """Return the code that the server closes with, once it has, having sent nothing else."""
+        with pytest.raises(ConnectionClosed) as closed:
+            self.socket.recv(DEADLINE)
+        return None if closed.value.rcvd is None else closed.value.rcvd.code
+
+
+class Visitor:
+    """A browser's cookies, and the requests it would make; to `name`, where it is not an IP."""
+
+    def __init__(self, server: Server, name: str | None = None) -> None:
+        self.server = server
+        self.host = server.host if name is None else f"{name}:{server.port}"
+        self.cookies = CookieJar()
+        self._opener = build_opener(HTTPCookieProcessor(self.cookies))
+
+    def get(self, path: str) -> str:
+        return self._open(path)[1]
+
+    def post(self, path: str, **fields: str) -> tuple[str, str]:
+        """Send a form; return the address that this leads to, and what is there."""
+        token = next((each.value for each in self.cookies if each.name == "csrftoken"), None)
+        return self._open(path, urlencode({"csrfmiddlewaretoken": token, **fields}).encode())
+
+    def enter(self, **fields: str) -> tuple[str, str]:
+        """Fill the form of the demo's chat, as `post` does."""
+        self.get("/enter/")
+        return self.post("/enter/", **fields)
+
+    def headers(self) -> dict[str, str]:
+        """Return what the page would send along with its WebSocket."""
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies)
+        return {"Origin": f"http://{self.host}", "Cookie": cookies}
+
+    def _open(self, path: str, body: bytes | None = None) -> tuple[str, str]:
+        request = Request(self.server.url + path, body, {"Host": self.host})
+        with self._opener.open(request, timeout=DEADLINE) as response:
+            return response.url, response.read().decode()
+
 
 @contextmanager
 def connected(
-    server: Server, headers: Mapping[str, str] | None = None, path: str = "/ws/chat/"
+    server: Server,
+    headers: Mapping[str, str] | None = None,
+    path: str = "/ws/chat/",
+    *,
+    host: str | None = None,
 ) -> Iterator[Client]:
-    """Connect to a gateway of `server`; without `headers`, as a page of that server would."""
+    """Connect to a gateway of `server`; without `headers`, as a page of that server would.
+
+    `host` is the name and port that the server is asked for, where that is not its address.
+    """
     if headers is None:
         headers = {"Origin": server.url}
-    with connect(f"ws://{server.host}{path}", additional_headers=headers) as socket:
-        yield Client(socket)
+    connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+    url = f"ws://{host or server.host}{path}"
+    with connect(url, sock=connection, additional_headers=headers) as websocket:
+        yield Client(websocket)

@@ -1,1 +1,1 @@
-"""A chat: one page, one gateway, no models."""
+"""A chat: one page, one gateway, no models; its accounts are made by a migration."""

@@ -14,11 +14,12 @@ MAX_ROOMS = 50
 
 
 class ChatGateway(GatewayConsumer):
-    """One browser tab in the chat. It may write to the rooms that it has joined."""
+    """One browser tab in its tenant's chat. It may write to the rooms that it has joined."""
 
     async def on_connect(self) -> None:
         # The session was loaded by AuthMiddlewareStack, so this does not touch the database.
-        self.name = self.scope["session"].get("name", f"guest {self.id}")
+        picked = self.scope["session"].get("name") or f"guest {self.id}"
+        self.name: str = self.claims["sub"] if self.claims else picked
         self.rooms: set[str] = set()
 
     @subscribe("room.join")

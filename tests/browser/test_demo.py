@@ -53,16 +53,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    """Opens a browser of its own for a person, who picks a name and a room."""
+    """Opens a browser of its own for a person, who picks a name and a room, or logs in."""
     contexts = []
 
-    def enter(name: str, room: str) -> Page:
+    def enter(name: str, room: str, *, password: str = "", host: str = "127.0.0.1") -> Page:
         context = browser.new_context()
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(DEADLINE)
-        page.goto(server.url)
+        page.goto(f"http://{host}:{server.port}")
         page.get_by_label("Your name").fill(name)
+        page.get_by_label("Password").fill(password)
         page.get_by_label("Room").fill(room)
         page.get_by_role("button", name="Enter").click()
         page.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
@@ -126,6 +127,44 @@ def test_names_and_messages_are_text_and_never_html(visit: Visit) -> None:
     assert ada.get_by_role("log").get_by_text(name, exact=True).is_visible()
     assert ada.locator("img, main b").count() == 0
     assert eve.get_by_text(f"You are {name}").is_visible()
+
+
+def test_tenants_do_not_hear_each_other(visit: Visit) -> None:
+    wile = visit("wile", "tea", password="demo", host="acme.localhost")
+    hank = visit("hank", "tea", password="demo", host="globex.localhost")
+    guest, stranger = visit("Road Runner", "tea", host="acme.localhost"), visit("Ada", "tea")
+    write(wile, "The rocket skates are here")
+    wait_for_message(guest, "The rocket skates are here")
+    assert guest.get_by_role("log").get_by_text("wile", exact=True).is_visible()
+    for page in (hank, stranger):
+        write(page, "Only us?")
+        wait_for_message(page, "Only us?")  # It was sent after the other.
+        assert page.get_by_text("The rocket skates are here").count() == 0
+
+
+def test_moderator_kicks_a_user_and_suspends_a_tenant(visit: Visit) -> None:
+    admin = visit("admin", "tea", password="demo", host="localhost")
+    wile = visit("wile", "tea", password="demo", host="acme.localhost")
+    hank = visit("hank", "tea", password="demo", host="globex.localhost")
+    moderate(admin, "Kick", "wile")
+    wile.get_by_role("alert").get_by_text("the user was disconnected").wait_for()
+    wile.get_by_role("link", name="Come back").click()
+    wile.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
+    moderate(admin, "Suspend", "acme")
+    wile.get_by_role("alert").get_by_text("the tenant is suspended").wait_for()
+    wile.get_by_role("link", name="Come back").click()
+    wile.get_by_text("This chat is suspended").wait_for()
+    write(hank, "Still here")
+    wait_for_message(hank, "Still here")
+    moderate(admin, "Resume", "acme")
+    wile.reload()
+    wile.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
+
+
+def moderate(admin: Page, action: str, who: str) -> None:
+    admin.get_by_label("Tenant or user").fill(who)
+    admin.get_by_role("button", name=action, exact=True).click()
+    admin.get_by_role("log").get_by_text(f"{action.lower()} {who}: done").wait_for()
 
 
 def test_page_comes_back_after_a_restart_of_the_server(visit: Visit, server: Server) -> None:

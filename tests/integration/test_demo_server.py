@@ -6,17 +6,16 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, build_opener, urlopen
+from urllib.request import urlopen
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.clients import DEADLINE, Client, connected
+from tests.clients import DEADLINE, Client, Visitor, connected
 from tests.servers import Server, demo_server
 
 
@@ -24,31 +23,6 @@ from tests.servers import Server, demo_server
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with demo_server(tmp_path_factory.mktemp("demo")) as server:
         yield server
-
-
-class Visitor:
-    """A browser's cookies, and the requests it would make."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.cookies = CookieJar()
-        self._open = build_opener(HTTPCookieProcessor(self.cookies)).open
-
-    def get(self, path: str) -> str:
-        with self._open(self.server.url + path, timeout=DEADLINE) as response:
-            text: str = response.read().decode()
-        return text
-
-    def enter(self, **fields: str) -> tuple[str, str]:
-        """Send the form; return the address that this leads to, and what is there."""
-        self.get("/")
-        token = next(cookie.value for cookie in self.cookies if cookie.name == "csrftoken")
-        body = urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
-        with self._open(self.server.url + "/enter/", body, timeout=DEADLINE) as response:
-            return response.url, response.read().decode()
-
-    def header(self) -> str:
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies)
 
 
 Connect = Callable[..., Client]
@@ -63,8 +37,7 @@ def client(server: Server) -> Iterator[Connect]:
             visitor = Visitor(server)
             if name is not None:
                 visitor.enter(name=name, room="tea")
-            headers = {"Origin": server.url, "Cookie": visitor.header()}
-            return stack.enter_context(connected(server, headers))
+            return stack.enter_context(connected(server, visitor.headers()))
 
         yield connect_client
 
