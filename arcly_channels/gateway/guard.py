@@ -14,8 +14,10 @@ from arcly_channels.gateway.client import ClientHandle
 from arcly_channels.gateway.subscriptions import collect_access, subscribe
 from arcly_channels.identity.access import Access
 from arcly_channels.identity.claims import Claims, expiry_of, get_verifier
+from arcly_channels.identity.handshake import Handshake
 from arcly_channels.identity.middleware import MISMATCH
 from arcly_channels.identity.refusal import chosen_subprotocol
+from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
 from arcly_channels.layers.local import LocalChannelLayer
 from arcly_channels.rooms import Tenant, lobby_name, tenant_id, token_group, user_group
@@ -78,8 +80,8 @@ class Guard:
     async def auth_refresh(self, data: Any) -> None:
         """Go on with a fresh token, `{"token": …}`: it is answered with `auth.refreshed`.
 
-        The token must be of the same subject and fulfil what the gateway requires. Otherwise the
-        client gets an `error` event, and stays for as long as it could before.
+        The token must be of the same subject and tenant, and fulfil what the gateway requires.
+        Otherwise the client gets an `error` event, and stays for as long as it could before.
         """
         verifier = get_verifier()
         token = data.get("token") if isinstance(data, dict) else None
@@ -90,6 +92,7 @@ class Guard:
             raise EventRefused("forbidden", "the token is of another subject")
         try:
             self._check_claims(claims)
+            self._check_same_tenant(claims)
         except Refused as refusal:
             raise EventRefused("forbidden", refusal.reason) from None
         client = self._registered()
@@ -142,6 +145,17 @@ class Guard:
             raise Refused(CloseCode.FORBIDDEN, MISMATCH)
         if not self._access.allows(claims):
             raise Refused(CloseCode.FORBIDDEN, "a role or a permission is missing")
+
+    def _check_same_tenant(self, claims: Claims) -> None:
+        """Raise `Refused` where the handshake would give these claims another tenant, or none."""
+        strategy = get_strategy()
+        if strategy is None or self.tenant is None:
+            return
+        # Not compared with `self.tenant`, which other middleware may have found in its own way.
+        handshake, tenants = Handshake.of_scope(self.scope), get_tenants()
+        before = tenants.resolve(strategy(handshake, self.claims))
+        if tenants.resolve(strategy(handshake, claims)) != before:
+            raise Refused(CloseCode.FORBIDDEN, MISMATCH)
 
     def _is_suspended(self) -> bool:
         """Return whether the tenant was suspended since the handshake."""

@@ -316,6 +316,15 @@ async def test_a_token_that_does_not_fit_changes_nothing(
         assert data["claims"] == who
 
 
+@pytest.mark.parametrize("fresh", [{"org": "globex"}, {}, {"org": ["acme"]}])
+async def test_a_token_of_another_tenant_changes_nothing(tenancy: Any, fresh: Any) -> None:
+    tenancy.ARCLY_CHANNELS = {**tenancy.ARCLY_CHANNELS, "TENANT_STRATEGY": {"CLAIM": "org"}}
+    async with connected(claims=claims(org="acme"), tenant=ACME) as client:
+        for more, answer in ((fresh, "error"), ({"org": "acme"}, "auth.refreshed")):
+            token = issue_token({"sub": "ann", **more})
+            assert (await client.ask("auth.refresh", {"token": token}))[0] == answer
+
+
 @pytest.mark.parametrize("data", [None, "token", [], {}, {"token": None}, {"token": "\ud800"}])
 async def test_what_is_no_token_is_refused(data: Any) -> None:
     async with connected(claims=claims()) as client:
