@@ -62,6 +62,8 @@ class TokenVerifier:
             payload = self._decode(token)
             if payload is None or payload.get("type") != TOKEN_TYPE:
                 return None
+            if isinstance(payload["exp"], str):  # PyJWT reads its digits; RFC 7519 wants a number.
+                return None
             return read_only(payload)
         except _UNBELIEVABLE as error:
             # Only the kind: the message may repeat what is in the token.

@@ -71,6 +71,7 @@ def test_a_valid_token_gives_its_own_claims() -> None:
         pytest.param(token(exp=time.time() - 1), id="expired"),
         pytest.param(token(exp=...), id="never expires"),
         pytest.param(token(exp="soon"), id="expiry of a wrong type"),
+        pytest.param(token(exp="99999999999"), id="expiry in a string"),
         pytest.param(token(exp=1e300 * 1e10), id="infinite expiry"),
         pytest.param(token(nbf=time.time() + 3600), id="not valid yet"),
         pytest.param(token(type="refresh"), id="wrong type"),
