@@ -124,7 +124,7 @@ class Guard:
         for group in (lobby_name(self.tenant), *_groups_of(self.claims)):
             await self.channel_layer.join(client.id, group)
         self._watch_expiry()
-        # Whoever suspends the tenant from here on finds this client in the lobby.
+        # Whoever suspends or removes the tenant from here on finds this client in the lobby.
         if self._is_suspended():
             self._end(CloseCode.FORBIDDEN, "the tenant is suspended")
 
@@ -158,11 +158,10 @@ class Guard:
             raise Refused(CloseCode.FORBIDDEN, MISMATCH)
 
     def _is_suspended(self) -> bool:
-        """Return whether the tenant was suspended since the handshake."""
+        """Return whether the tenant was suspended, or removed, since the handshake."""
         if self.tenant is None or not _has_tenancy():
             return False
-        tenant = get_tenants().get(tenant_id(self.tenant))
-        return tenant is not None and tenant.suspended
+        return not get_tenants().is_serving(tenant_id(self.tenant))
 
     async def _set_claims(self, client: ClientHandle, claims: Claims) -> None:
         left = [group for group in _groups_of(self.claims) if group not in _groups_of(claims)]

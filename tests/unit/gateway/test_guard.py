@@ -405,6 +405,22 @@ async def test_a_tenant_suspended_during_the_handshake_is_noticed() -> None:
     assert await client.closed() == 4403
 
 
+async def test_a_tenant_removed_during_the_handshake_is_noticed(tenancy: Any) -> None:
+    served = ["acme", "globex"]
+    options = {"TENANTS": lambda: tuple(served), "TENANT_CACHE_SECONDS": 0}
+    tenancy.ARCLY_CHANNELS = {**tenancy.ARCLY_CHANNELS, **options}
+
+    class Slow(Open):
+        async def authorize(self) -> None:
+            served.remove("acme")
+            await get_tenants().arefresh()
+
+    await get_tenants().arefresh()
+    client = Client(Slow, tenant=ACME)
+    assert await client.connect() == (True, None)
+    assert await client.closed() == 4403
+
+
 # Isolation, and what is told
 
 
