@@ -157,10 +157,15 @@ class TenantRegistry:
         if self._source is not None:
             is_async = inspect.iscoroutinefunction(self._source)
             asked_at, version = self._clock(), self._version
-            found = await (self._source if is_async else database_sync_to_async(self._source))()
+            # A queryset is read in the thread too, since the event loop must not.
+            found = await (self._source if is_async else database_sync_to_async(self._ask))()
             self._take(found, asked_at, version)
 
     # Inside
+
+    def _ask(self) -> list[Any]:
+        """Return what a plain source returns, read to its end."""
+        return [] if self._source is None else list(self._source())
 
     def _is_fresh(self) -> bool:
         return self._clock() < self._fresh_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -239,6 +239,19 @@ def test_a_plain_source_serves_async_code_and_the_other_way_round() -> None:
     async_code = TenantRegistry(source=Source("acme"))
     asyncio.run(async_code.arefresh())
     assert sync_code.resolve("acme") == async_code.resolve("acme") == Tenant("acme")
+
+
+async def test_a_lazy_answer_is_read_outside_the_event_loop() -> None:
+    read_in = []
+
+    def source() -> Iterator[str]:
+        read_in.append(threading.get_ident())
+        yield "acme"
+
+    tenants = TenantRegistry(source=source)
+    await tenants.arefresh()
+    assert tenants.resolve("acme") == Tenant("acme")
+    assert read_in != [threading.get_ident()]
 
 
 def test_what_a_source_says_is_suspended_or_gone_is_told() -> None:
