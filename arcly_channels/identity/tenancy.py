@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -185,8 +186,13 @@ class TenantRegistry:
             ]
             self._swap(tenants)
             self._fresh_until = asked_at + self._cache_seconds
-        for id in gone:
-            self._on_suspended(id)
+        self._tell(gone)
+
+    def _tell(self, gone: list[str]) -> None:
+        """Tell of every tenant, also when telling of one before it fails."""
+        with contextlib.ExitStack() as stack:
+            for id in reversed(gone):
+                stack.callback(self._on_suspended, id)
 
     def _change(self, id: str, *, suspended: bool) -> bool:
         with self._lock:

@@ -264,6 +264,22 @@ def test_what_a_source_says_is_suspended_or_gone_is_told() -> None:
     assert told == ["globex", "initech"]
 
 
+def test_a_failure_to_tell_of_one_tenant_spares_no_other() -> None:
+    clock, source, told = Clock(), Source("acme", "globex"), list[str]()
+
+    def tell(id: str) -> None:
+        told.append(id)
+        raise TimeoutError(id)
+
+    tenants = TenantRegistry(source=source, cache_seconds=5, clock=clock, on_suspended=tell)
+    tenants.refresh()
+    source.tenants = ()
+    clock.now += 5
+    with pytest.raises(TimeoutError):
+        tenants.refresh()
+    assert told == ["acme", "globex"]
+
+
 def test_a_change_made_while_the_source_is_asked_holds() -> None:
     clock, source = Clock(), Source("acme")
     tenants = TenantRegistry(source=source, cache_seconds=5, clock=clock)
