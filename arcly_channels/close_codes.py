@@ -7,6 +7,14 @@ import enum
 SENDABLE = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 """The codes that may stand in a close frame (RFC 6455, sections 7.4.1 and 7.4.2)."""
 
+MAX_REASON = 123
+"""The bytes that a close frame has for the reason (RFC 6455, section 5.5)."""
+
+
+def shortened(reason: str) -> str:
+    """Return as much of `reason` as a close frame can carry, in whole characters."""
+    return reason.encode()[:MAX_REASON].decode(errors="ignore")
+
 
 class CloseCode(enum.IntEnum):
     """A WebSocket close code; `reconnect` is what a well-made client does about it."""

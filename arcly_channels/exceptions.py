@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from arcly_channels.close_codes import CloseCode
+
 
 class ArclyError(Exception):
     """The root: `except ArclyError` catches whatever this package raises of its own."""
@@ -35,10 +37,13 @@ class InvalidRoom(ArclyError, ValueError):
 class Refused(ArclyError):
     """Raised in `GatewayConsumer.authorize` to turn a client away before its socket is accepted.
 
-    `code` is a close code of `close_codes`; `reason` is a short word for the client and the log.
+    `code` is a close code of `close_codes` or of your own: 1000 or 3000 to 4999, which is what an
+    application may send, or else `ValueError`. `reason` is a short word for the client and the log.
     """
 
     def __init__(self, code: int, reason: str = "") -> None:
+        if code != CloseCode.NORMAL and not 3000 <= code <= 4999:
+            raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
         super().__init__(f"refused with {code}{': ' + reason if reason else ''}")
         self.code = code
         self.reason = reason

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Protocol
 
+from arcly_channels.close_codes import shortened
 from arcly_channels.envelope import Frame
 
 MAX_FRAMES = 256
@@ -210,11 +211,11 @@ class Outbox:
     def close(self, code: int, reason: str = "") -> None:
         """Take no more frames; have the transport close with `code` once the backlog is out.
 
-        Only the first close counts. A `reason` is for the peer, and short (RFC 6455: 123 bytes).
+        Only the first close counts. A `reason` is for the peer, and `shortened`.
         """
         if self.close_code is None:
             self.close_code = int(code)  # Autobahn, which Daphne is built on, takes no subclass.
-            self.close_reason = reason
+            self.close_reason = shortened(reason)
             self.room -= _SHUT
             self.is_pressed = False
             self.lane.relieve(self)

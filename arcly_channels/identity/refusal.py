@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from arcly_channels.close_codes import CloseCode
+from arcly_channels.close_codes import CloseCode, shortened
 from arcly_channels.exceptions import Refused
 from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
 from arcly_channels.layers.event import encode_event
@@ -35,7 +35,7 @@ async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None
         await send({"type": "websocket.send", "text": _bye(refusal)})
     # Autobahn, which Daphne is built on, takes a plain int and no subclass.
     code = int(refusal.code)
-    await send({"type": "websocket.close", "code": code, "reason": refusal.reason})
+    await send({"type": "websocket.close", "code": code, "reason": shortened(refusal.reason)})
 
 
 def chosen_subprotocol(scope: Mapping[str, Any]) -> str | None:

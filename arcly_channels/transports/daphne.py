@@ -131,7 +131,7 @@ class DaphneTransport(StreamTransport):
         # autobahn's own timeout lasts anything from no time to a second, and its `sendClose` knows
         # only 1000 and 3000 to 4999.
         self._protocol.closeHandshakeTimeout = 0
-        self._protocol.sendCloseFrame(code=code, reasonUtf8=reason.encode()[:123])
+        self._protocol.sendCloseFrame(code=code, reasonUtf8=reason.encode())
 
     def _abort(self) -> None:
         connection = self._connection

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from arcly_channels.close_codes import CloseCode
+import pytest
+
+from arcly_channels import Refused
+from arcly_channels.close_codes import CloseCode, shortened
 
 
 def test_codes_are_these() -> None:
@@ -20,3 +23,14 @@ def test_codes_are_these() -> None:
         "TOO_MANY_CONNECTIONS": (4409, "with back-off"),
         "RATE_LIMITED": (4429, "with back-off"),
     }
+
+
+@pytest.mark.parametrize("code", [0, 403, 999, 1006, 1012, 5000])
+def test_nobody_is_refused_with_a_code_that_cannot_be_sent(code: int) -> None:
+    with pytest.raises(ValueError, match=f"1000 or 3000 to 4999, not {code}"):
+        Refused(code, "not you")
+
+
+def test_a_reason_is_cut_between_characters() -> None:
+    assert shortened("not you") == "not you"
+    assert shortened("é" * 100) == "é" * 61

@@ -197,6 +197,25 @@ async def test_a_client_of_arcly_v1_is_told_why(
     assert layer().registry.connection_count() == 0
 
 
+@pytest.mark.parametrize("end", ["authorize", "on_connect"])
+async def test_a_long_reason_fits_into_the_close_frame(end: str) -> None:
+    class Wordy(GatewayConsumer):
+        async def authorize(self) -> None:
+            if end == "authorize":
+                raise Refused(4403, "é" * 100)
+
+        async def on_connect(self) -> None:
+            await self.close(4403, "é" * 100)
+
+    client = Client(Wordy, ["arcly.v1"])
+    assert await client.connect() == (True, "arcly.v1")
+    message = await client.socket.receive_output(timeout=5)
+    if message["type"] == "websocket.send":  # It says why in full.
+        message = await client.socket.receive_output(timeout=5)
+    assert (message["code"], message["reason"]) == (4403, "é" * 61)
+    await client.socket.disconnect()
+
+
 @pytest.mark.usefixtures("tenancy")
 async def test_with_tenancy_a_tenant_is_needed() -> None:
     assert await Client(Open).connect() == (False, 4403)
