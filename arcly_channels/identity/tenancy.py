@@ -10,7 +10,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -218,11 +217,23 @@ def is_mismatched(claims: Claims | None, tenant: Any) -> bool:
 
 def get_tenants() -> TenantRegistry:
     """Return the registry of this process, made of the settings when it is first asked for."""
-    return _registry()
+    return _registry or _make_registry()
 
 
-@lru_cache(maxsize=1)
-def _registry() -> TenantRegistry:
+_registry: TenantRegistry | None = None
+_making = threading.Lock()
+
+
+def _make_registry() -> TenantRegistry:
+    """Make the one registry: two threads with one each would lose what is changed in the other."""
+    global _registry
+    with _making:
+        if _registry is None:
+            _registry = _registry_of_settings()
+        return _registry
+
+
+def _registry_of_settings() -> TenantRegistry:
     settings = conf.get_settings()
     tenants = settings.TENANTS
     source = import_string(tenants) if isinstance(tenants, str) else tenants
@@ -255,8 +266,9 @@ def _is_serving(tenants: _Snapshot, id: str) -> bool:
 
 
 def _forget(*, setting: str, **_: object) -> None:
+    global _registry
     if setting == conf.NAME:
-        _registry.cache_clear()
+        _registry = None
 
 
 setting_changed.connect(_forget, dispatch_uid="arcly_channels.identity.tenancy")

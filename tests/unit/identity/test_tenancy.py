@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from arcly_channels.identity.strategies import (
     header_then_subdomain,
     subdomain,
 )
-from arcly_channels.identity.tenancy import Tenant, TenantRegistry, is_mismatched
+from arcly_channels.identity.tenancy import Tenant, TenantRegistry, get_tenants, is_mismatched
 
 
 def ask(strategy: Strategy, claims: Any = None, **headers: str) -> str | None:
@@ -163,6 +165,26 @@ def test_concurrent_changes_are_not_lost() -> None:
     for thread in threads:
         thread.join()
     assert all(tenants.resolve(id) for id in ids)
+
+
+def test_threads_that_ask_first_get_the_same_registry(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ARCLY_CHANNELS = {"TENANTS": ["acme"], "TENANT_STRATEGY": {"CLAIM": "tenant"}}
+    make, start = TenantRegistry.__init__, threading.Barrier(4)
+
+    def make_slowly(self: TenantRegistry, *args: Any, **options: Any) -> None:
+        time.sleep(0.01)  # For the others to ask meanwhile.
+        make(self, *args, **options)
+
+    def ask() -> TenantRegistry:
+        start.wait()
+        return get_tenants()
+
+    monkeypatch.setattr(TenantRegistry, "__init__", make_slowly)
+    with ThreadPoolExecutor(4) as threads:
+        futures = [threads.submit(ask) for _ in range(4)]
+    assert len({id(future.result()) for future in futures}) == 1
 
 
 # A source
