@@ -62,8 +62,15 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
 
     @classmethod
     def as_asgi(cls, **initkwargs: Any) -> Any:
-        """Return the ASGI application, as `path()` wants it; bad settings fail here already."""
+        """Return the ASGI application, as `path()` wants it; bad settings fail here already.
+
+        Raises `TypeError` for an attribute of `Guard` among `initkwargs`: Channels gives those to
+        `__init__`, which ignores them, and `require_claims=True` must not be said in vain.
+        """
         get_settings()
+        for name in initkwargs:
+            if hasattr(Guard, name):
+                raise TypeError(f"{name} is said in the class {cls.__qualname__}, not in as_asgi()")
         return super().as_asgi(**initkwargs)
 
     # What a gateway overrides

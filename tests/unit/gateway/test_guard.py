@@ -246,6 +246,12 @@ def test_a_wrong_requirement_fails_with_the_class(wrong: dict[str, Any]) -> None
         type("Wrong", (GatewayConsumer,), wrong)
 
 
+@pytest.mark.parametrize("name", ["require_claims", "require_tenant", "required_roles"])
+def test_a_requirement_that_would_be_ignored_is_a_mistake(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} is said in the class Open"):
+        Open.as_asgi(**{name: True})
+
+
 # Events
 
 
