@@ -102,7 +102,11 @@ class Guard:
     # For the consumer
 
     def _check_identity(self) -> None:
-        """Raise `Refused` for a client that does not belong here."""
+        """Raise `Refused` for a client that does not belong here.
+
+        Raises `TypeError` for a tenant that has no usable id, while there is no socket yet.
+        """
+        lobby_name(self.tenant)
         if self.claims is None and (self.require_claims or self._access):
             raise Refused(CloseCode.UNAUTHENTICATED, "a valid token is needed")
         is_required = self.require_tenant

@@ -216,6 +216,14 @@ async def test_a_long_reason_fits_into_the_close_frame(end: str) -> None:
     await client.socket.disconnect()
 
 
+async def test_a_tenant_without_a_usable_id_fails_before_the_socket_is_accepted() -> None:
+    class Row:
+        id = 7
+
+    with pytest.raises(TypeError, match="has one as its id"):
+        await Client(Open, tenant=Row()).connect()
+
+
 @pytest.mark.usefixtures("tenancy")
 async def test_with_tenancy_a_tenant_is_needed() -> None:
     assert await Client(Open).connect() == (False, 4403)
