@@ -184,6 +184,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
             self._take_place()
             self._check_identity()
             await self.authorize()
+            self._check_meanwhile()
         except Refused as refusal:
             logger.info("A client of %s was %s", type(self).__qualname__, refusal)
             await refuse(self.scope, self._server_send, refusal)

@@ -25,6 +25,9 @@ from arcly_channels.rooms import Tenant, lobby_name, tenant_id, token_group, use
 REFRESH = "auth.refresh"
 REFRESHED = "auth.refreshed"
 
+EXPIRED = "the token has expired"
+SUSPENDED = "the tenant is suspended"
+
 LONGEST_WAIT = 3600.0
 """Seconds until the clock is looked at again, which somebody may have set meanwhile."""
 
@@ -116,6 +119,14 @@ class Guard:
             raise Refused(CloseCode.FORBIDDEN, "no such tenant")
         self._check_claims(self.claims)
 
+    def _check_meanwhile(self) -> None:
+        """Raise `Refused` where the time of a client, or of its tenant, ended in `authorize`."""
+        expiry = expiry_of(self.claims)
+        if expiry is not None and _time_left(expiry) <= 0:
+            raise Refused(CloseCode.UNAUTHENTICATED, EXPIRED)
+        if self._is_suspended():
+            raise Refused(CloseCode.FORBIDDEN, SUSPENDED)
+
     def _check_event(self, event: str) -> None:
         """Raise `EventRefused` for an event that is not for this client to send."""
         access = self._event_access.get(event)
@@ -130,7 +141,7 @@ class Guard:
         self._watch_expiry()
         # Whoever suspends or removes the tenant from here on finds this client in the lobby.
         if self._is_suspended():
-            self._end(CloseCode.FORBIDDEN, "the tenant is suspended")
+            self._end(CloseCode.FORBIDDEN, SUSPENDED)
 
     def _stop_watching(self) -> None:
         if self._expiry_timer is not None:
@@ -183,17 +194,22 @@ class Guard:
         expiry = expiry_of(self.claims)
         if expiry is None:
             return
-        settings = get_settings()
-        leeway = 0 if settings.JWT is None else settings.JWT.leeway
-        left = expiry + leeway + settings.TOKEN_GRACE - time.time()
+        left = _time_left(expiry)
         if left <= 0:
-            self._end(CloseCode.UNAUTHENTICATED, "the token has expired")
+            self._end(CloseCode.UNAUTHENTICATED, EXPIRED)
             return
         loop = asyncio.get_running_loop()
         self._expiry_timer = loop.call_later(min(left, LONGEST_WAIT), self._watch_expiry)
 
     def _end(self, code: int, reason: str) -> None:
         self.channel_layer.registry.close(self._registered().id, code, reason)
+
+
+def _time_left(expiry: float) -> float:
+    """Return for how many seconds a connection may stay whose claims end at `expiry`."""
+    settings = get_settings()
+    leeway = 0 if settings.JWT is None else settings.JWT.leeway
+    return expiry + leeway + settings.TOKEN_GRACE - time.time()
 
 
 def _has_tenancy() -> bool:

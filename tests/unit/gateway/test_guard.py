@@ -433,9 +433,31 @@ async def test_a_tenant_suspended_during_the_handshake_is_noticed() -> None:
         async def authorize(self) -> None:
             get_tenants().suspend("acme")
 
-    client = Client(Slow, tenant=ACME)
+    assert await Client(Slow, tenant=ACME).connect() == (False, 4403)
+
+
+@pytest.mark.usefixtures("tenancy")
+async def test_a_tenant_suspended_while_the_socket_is_accepted_is_noticed() -> None:
+    class Late(Open):
+        async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+            get_tenants().suspend("acme")
+            await super().accept(subprotocol, headers)
+
+    client = Client(Late, tenant=ACME)
     assert await client.connect() == (True, None)
     assert await client.closed() == 4403
+
+
+async def test_a_token_that_expires_during_the_handshake_is_noticed() -> None:
+    class Slow(Open):
+        async def authorize(self) -> None:
+            await asyncio.sleep(0.1)
+
+    client = Client(Slow, ["arcly.v1"], claims=claims(exp=time.time() + 0.05))
+    assert await client.connect() == (True, "arcly.v1")
+    event, data = await client.receive()
+    assert (event, data["code"]) == ("gateway:bye", 4401)
+    assert await client.closed() == 4401
 
 
 async def test_a_tenant_removed_during_the_handshake_is_noticed(tenancy: Any) -> None:
@@ -449,9 +471,7 @@ async def test_a_tenant_removed_during_the_handshake_is_noticed(tenancy: Any) ->
             await get_tenants().arefresh()
 
     await get_tenants().arefresh()
-    client = Client(Slow, tenant=ACME)
-    assert await client.connect() == (True, None)
-    assert await client.closed() == 4403
+    assert await Client(Slow, tenant=ACME).connect() == (False, 4403)
 
 
 # Isolation, and what is told
