@@ -152,7 +152,7 @@ def strategy_complaints(value: object) -> Complaints:
         return
     if (
         not isinstance(value, dict)
-        or tuple(sorted(value)) not in STRATEGY_KEYS
+        or set(value) not in map(set, STRATEGY_KEYS)
         or not all(isinstance(each, str) and each for each in value.values())
     ):
         yield "TENANT_STRATEGY cannot be used", STRATEGY_HINT

@@ -233,6 +233,7 @@ def test_a_private_key_is_refused() -> None:
         ({"TENANTS": [{"id": "a", "suspended": 1}]}, "suspended that is no bool"),
         ({"TENANT_STRATEGY": {"HOST": "x"}}, "TENANT_STRATEGY cannot be used"),
         ({"TENANT_STRATEGY": {"CLAIM": "x", "HEADER": "y"}}, "TENANT_STRATEGY cannot be used"),
+        ({"TENANT_STRATEGY": {1: "x", "HEADER": "y"}}, "TENANT_STRATEGY cannot be used"),
         ({"TENANT_FALLBACK": "a,b"}, "TENANT_FALLBACK cannot be used"),
     ],
 )
