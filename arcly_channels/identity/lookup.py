@@ -52,10 +52,10 @@ def _in_authorization(handshake: Handshake) -> Iterator[str]:
 
 def _in_cookie(handshake: Handshake, name: str) -> Iterator[str]:
     # Not `parse_cookie`: of two cookies of one name it shows the last, which may be planted.
-    for part in handshake.headers.get("cookie", "").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            yield _unsigned(value.strip('"'), name)
+    pairs = (part.strip().partition("=") for part in handshake.headers.get("cookie", "").split(";"))
+    values = [value.strip('"') for key, _, value in pairs if key == name]
+    # Of several, none is believed, so none is worth a signature: a header holds a thousand.
+    yield from [_unsigned(values[0], name)] if len(values) == 1 else [UNUSABLE] * len(values)
 
 
 def _unsigned(value: str, name: str) -> str:

@@ -15,6 +15,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 
+from arcly_channels.identity.handshake import Handshake
+from arcly_channels.identity.lookup import UNUSABLE, find_token
 from arcly_channels.identity.middleware import HttpIdentityMiddleware, IdentityMiddlewareStack
 
 SECRET = "s" * 32
@@ -321,3 +323,12 @@ async def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     for each in (ANN, FORGED, EXPIRED, ACME, GLOBEX, SECRET):
         for part in each.split("."):
             assert part not in text
+
+
+def test_many_cookies_of_the_name_cost_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sign(**options: Any) -> None:
+        raise AssertionError("no cookie is worth it")
+
+    monkeypatch.setattr("django.core.signing.get_cookie_signer", sign)
+    handshake = Handshake({"cookie": ";".join(["access_token=a:b:c"] * 1000)}, is_websocket=True)
+    assert find_token(handshake, "access_token") == UNUSABLE
