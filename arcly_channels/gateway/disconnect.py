@@ -33,7 +33,7 @@ async def adisconnect_user(sub: object) -> int:
 
 
 def disconnect_token(jti: object) -> int:
-    """Close every socket that came with, or was refreshed by, the token of this `jti`."""
+    """Close every socket whose present token has this `jti`: the one it was last refreshed by."""
     return close_group_now(_checked(token_group(_name(jti, "jti"))), *_TOKEN)
 
 
