@@ -79,6 +79,8 @@ class TenantRegistry:
         self._clock = clock
         self._lock = threading.Lock()  # For those who change the snapshot.
         self._version = 0
+        self._answered_at = 0  # The version that the answer in use made, …
+        self._changed_at: dict[str, int] = {}  # … and those that the changes since then made.
         self._fresh_until = -math.inf if source is not None else math.inf
         self._source_lock = threading.Lock()  # So that one thread at a time asks the source, …
         # … and one task of an event loop.
@@ -113,7 +115,7 @@ class TenantRegistry:
         if isinstance(tenant, str):
             tenant = Tenant(tenant, name, suspended)
         with self._lock:
-            self._swap({**self._snapshot, tenant.id: tenant})
+            self._put(tenant)
         if tenant.suspended:
             self._on_suspended(tenant.id)
         return tenant
@@ -174,17 +176,22 @@ class TenantRegistry:
         """Use what the source returned, and note who is served no longer."""
         tenants = _by_id(found)
         with self._lock:
-            if version != self._version:
-                # A change was made while the source was asked, which may not know of it: that
-                # change holds, and the next request asks again.
-                return
+            if version < self._answered_at:
+                return  # Another thread was quicker.
+            # The source may not know of a change that was made while it was asked: that change
+            # holds, and the next request asks again.
+            changed = [id for id, at in self._changed_at.items() if at > version]
+            tenants.update({id: self._snapshot[id] for id in changed})
             gone = [
                 tenant.id
                 for tenant in self._snapshot.values()
                 if not tenant.suspended and not _is_serving(tenants, tenant.id)
             ]
             self._swap(tenants)
-            self._fresh_until = asked_at + self._cache_seconds
+            self._answered_at = self._version
+            self._changed_at = dict.fromkeys(changed, self._version)
+            if not changed:
+                self._fresh_until = asked_at + self._cache_seconds
         self._tell(gone)
 
     def _tell(self, gone: list[str]) -> None:
@@ -198,8 +205,12 @@ class TenantRegistry:
             tenant = self._snapshot.get(id)
             if tenant is None:
                 return False
-            self._swap({**self._snapshot, id: dataclasses.replace(tenant, suspended=suspended)})
+            self._put(dataclasses.replace(tenant, suspended=suspended))
         return True
+
+    def _put(self, tenant: Tenant) -> None:
+        self._swap({**self._snapshot, tenant.id: tenant})
+        self._changed_at[tenant.id] = self._version
 
     def _swap(self, tenants: _Snapshot) -> None:
         self._snapshot = tenants

@@ -317,6 +317,21 @@ def test_a_change_made_while_the_source_is_asked_holds() -> None:
     assert tenants.resolve("globex") == Tenant("globex")
 
 
+def test_a_change_made_while_the_source_is_asked_hides_nothing_else() -> None:
+    clock, source = Clock(), Source("acme", "globex")
+    tenants = TenantRegistry(source=source, cache_seconds=5, clock=clock)
+    source.meanwhile = lambda: tenants.upsert("initech")
+    tenants.refresh()
+    assert tenants.resolve("acme") == Tenant("acme")
+    source.tenants = ("acme",)
+    tenants.refresh()
+    assert tenants.resolve("globex") is None
+    assert tenants.resolve("initech") == Tenant("initech")
+    source.meanwhile = lambda: None
+    tenants.refresh()
+    assert tenants.resolve("initech") is None
+
+
 def test_a_failing_source_fails_the_request() -> None:
     def source() -> Any:
         raise OSError("no database")
