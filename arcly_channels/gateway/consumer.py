@@ -164,6 +164,8 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
         """Take what Channels' methods send to the server, and keep it in order with the events."""
         outbox, kind = self._outbox, message["type"]
         if kind == "websocket.accept":
+            if outbox is not None:
+                raise RuntimeError("this socket was accepted before")
             await self._server_send(message)
             await self._open()
         elif outbox is None:
@@ -173,7 +175,9 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
         elif kind == "websocket.close":
             code = message.get("code", CloseCode.NORMAL)
             if code not in SENDABLE:
-                raise ValueError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
+                raise ValueError(
+                    f"{code!r} is no close code that can be sent: use 1000, or 3000 to 4999"
+                )
             outbox.lane.run(outbox.close, code, message.get("reason", ""))
         else:
             await self._server_send(message)
