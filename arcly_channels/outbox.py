@@ -6,13 +6,16 @@ a broadcast needs no lock, under threads and on free-threaded Python alike.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Protocol
 
-from arcly_channels.close_codes import shortened
+from arcly_channels.close_codes import CloseCode, shortened
 from arcly_channels.envelope import Frame
+
+logger = logging.getLogger(__name__)
 
 MAX_FRAMES = 256
 """The seed's `ws_outbound_buffer`."""
@@ -232,9 +235,18 @@ class Outbox:
         self.discard()
 
     def flush(self) -> None:
-        """Hand what waits to the transport, which takes what the peer can take now."""
-        if self.transport is not None:
+        """Hand what waits to the transport, which takes what the peer can take now.
+
+        A transport that raises loses its own connection (1011) and disturbs no other.
+        """
+        if self.transport is None:
+            return
+        try:
             self.transport.flush(self)
+        except Exception:
+            logger.exception("A transport failed; its connection is closed")
+            self.discard()
+            self.close(CloseCode.INTERNAL_ERROR)
 
     def _take_all(self) -> None:
         self.room += self.pending_bytes

@@ -174,8 +174,7 @@ class Pump(Lane):
                 self.ready[:0] = ready[start:]
                 break
             for outbox in ready[start : start + FEW]:
-                if outbox.transport is not None:
-                    outbox.transport.flush(outbox)
+                outbox.flush()
         else:
             self._end_pass()
         if self.ready and not self._is_flush_due:

@@ -360,9 +360,10 @@ class ConnectionRegistry:
 
     def _insist(self, lane: Lane, outbox: Outbox, frame: Frame) -> None:
         """Offer once more after a flush, since a burst alone must not evict who is reading."""
+        if outbox.close_code is None:
+            outbox.flush()
         if outbox.close_code is not None:
             return  # Closing already: not an eviction, as in the seed.
-        outbox.flush()
         if not outbox.put(frame):
             self.evict(outbox.connection_id)
             return

@@ -150,6 +150,48 @@ def test_calls_that_a_closed_loop_did_not_run_are_run_by_the_next() -> None:
 # Flushing
 
 
+class Broken(Peer):
+    """A transport that raises, against its contract, until it is told to close."""
+
+    def flush(self, outbox: Outbox) -> None:
+        self.close_code = outbox.close_code
+        if outbox.close_code is None:
+            raise RuntimeError("broken")
+
+
+async def test_transport_that_raises_costs_no_other_connection_its_frames(pump: Pump) -> None:
+    registry, peers = ConnectionRegistry(shards=1), (Peer(), Broken(), Peer())
+    for peer in peers:
+        registry.register(Outbox(pump, peer))
+    registry.broadcast_text("frame")
+    await eventually(lambda: [peer.texts for peer in peers] == [["frame"], [], ["frame"]])
+
+
+async def test_transport_that_raises_has_its_connection_closed(pump: Pump) -> None:
+    registry, peer = ConnectionRegistry(shards=1), Broken()
+    registry.register(Outbox(pump, peer))
+    registry.broadcast_text("frame")
+    await eventually(lambda: peer.close_code == 1011)
+
+
+async def test_transport_that_raises_holds_up_no_sender(pump: Pump) -> None:
+    registry = ConnectionRegistry(shards=1)
+    registry.register(Outbox(pump, Broken()))
+
+    async def send() -> None:
+        broadcast(registry, BURST_CALLS)
+        await registry.settle()
+
+    await soon(send())
+
+
+async def test_transport_that_raises_is_not_a_slow_client(pump: Pump) -> None:
+    registry = ConnectionRegistry(shards=1)
+    registry.register(Outbox(pump, Broken(), max_frames=1))
+    broadcast(registry, 2)
+    assert registry.evictions == 0
+
+
 async def test_frames_of_one_turn_are_flushed_together_after_it(pump: Pump) -> None:
     peer = Peer()
     outbox = Outbox(pump, peer)
