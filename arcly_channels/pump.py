@@ -8,6 +8,7 @@ them. A client that takes nothing is hardly waited for; see `patience`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -20,6 +21,8 @@ from typing import NamedTuple
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.outbox import MAX_BYTES, Concerns, Lane, Outbox, everyone
 from arcly_channels.patience import Patience
+
+logger = logging.getLogger(__name__)
 
 SLICE = 0.002
 """Seconds that one flush may hold the loop before other work gets a turn.
@@ -158,9 +161,9 @@ class Pump(Lane):
             call.function(*call.args)
         finally:
             self._is_running = was_running
-        if self.ready and not self._is_flush_due and not self.is_dead:
-            self._is_flush_due = True
-            self.loop.call_soon(self._flush)
+            if self.ready and not self._is_flush_due and not self.is_dead:
+                self._is_flush_due = True
+                self.loop.call_soon(self._flush)
 
     # Flushing
 
@@ -230,12 +233,18 @@ class Pump(Lane):
             await self.settle()
 
     def _run_posted(self, limit: int | None = None) -> None:
-        """Run the posted calls, oldest first: all of them, or `limit`."""
+        """Run the posted calls, oldest first: all of them, or `limit`.
+
+        One that raises is logged, as whoever posted it is gone, and does not stop the others.
+        """
         while self._posted and limit != 0:
             call = self._posted.popleft()
             with self._posted_lock:
                 self._posted_bytes -= call.size
-            self._run_now(call)
+            try:
+                self._run_now(call)
+            except Exception:
+                logger.exception("A call from another thread or loop failed")
             limit = None if limit is None else limit - 1
 
     def _is_ahead(self) -> bool:

@@ -99,6 +99,28 @@ async def test_calls_of_a_thread_keep_their_order(pump: Pump) -> None:
     assert calls == list(range(500))
 
 
+async def test_posted_call_that_raises_stops_no_other(pump: Pump) -> None:
+    calls: list[int] = []
+
+    def post() -> None:
+        pump.run(_fail)
+        pump.run(calls.append, 1)
+
+    in_thread(post)
+    await eventually(lambda: calls == [1])
+
+
+async def test_posted_call_that_raises_does_not_fail_a_call_in_the_loop(pump: Pump) -> None:
+    calls: list[int] = []
+    in_thread(lambda: pump.run(_fail))
+    pump.run(calls.append, 1)
+    assert calls == [1]
+
+
+def _fail() -> None:
+    raise RuntimeError
+
+
 async def test_call_in_the_loop_comes_after_those_posted_before(pump: Pump) -> None:
     calls: list[str] = []
     in_thread(lambda: pump.run(calls.append, "posted"))
