@@ -93,7 +93,7 @@ class Pump(Lane):
         wait here.
         """
         running = _running_loop()
-        if running is None and self._is_ahead() and self.loop.is_running():
+        if running is None and self._is_ahead():
             self._wait_in_thread(self._post_settling(concerns))
         self._run(running, _Call(function, args, size))
 
@@ -248,8 +248,11 @@ class Pump(Lane):
             limit = None if limit is None else limit - 1
 
     def _is_ahead(self) -> bool:
-        """Return whether a sender elsewhere should wait; a guess, as it is another thread's."""
-        return (
+        """Return whether a sender elsewhere should wait; a guess, as it is another thread's.
+
+        Not for a loop that has stopped, maybe for good, with clients that were behind.
+        """
+        return self.loop.is_running() and (
             len(self._posted) >= self._max_posted
             or self._posted_bytes >= self._max_posted_bytes
             or bool(self._pressed)
@@ -262,6 +265,9 @@ class Pump(Lane):
         return settled
 
     def _settle_for(self, settled: Future[None], concerns: Concerns) -> None:
+        if self.is_dead:
+            settled.set_result(None)
+            return
         task = self.loop.create_task(self.settle(concerns))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)

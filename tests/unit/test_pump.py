@@ -169,6 +169,22 @@ def test_calls_that_a_closed_loop_did_not_run_are_run_by_the_next() -> None:
     assert calls == [1, 2]
 
 
+def test_loop_that_has_ended_with_clients_behind_holds_up_nobody() -> None:
+    registry = ConnectionRegistry(shards=1)
+
+    async def serve() -> None:
+        registry.register(Outbox(Pump(asyncio.get_running_loop()), Peer(is_reading=False)))
+        broadcast(registry, 200)
+
+    async def send() -> None:
+        await registry.settle()
+        registry.broadcast_text("to nobody")
+
+    asyncio.run(serve())
+    asyncio.run(send())
+    assert registry.connection_count() == 0
+
+
 # Flushing
 
 
