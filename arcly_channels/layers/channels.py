@@ -160,6 +160,11 @@ class Channels:
         """See `mailbox.Keeper`."""
         self._count("dropped_expired", number)
 
+    def put_back(self, channel: str, message: Copier) -> None:
+        """See `mailbox.Keeper`."""
+        while not self._directory.open(channel).put_back(message):
+            pass  # The channel has a new mailbox.
+
     def messages(self) -> dict[str, tuple[Message, ...]]:
         """Return what waits unexpired, by channel. For tests and debugging.
 

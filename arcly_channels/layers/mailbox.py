@@ -37,7 +37,7 @@ _NONE_YET: deque[tuple[float, Copier]] = deque(maxlen=0)
 
 
 class Keeper(Protocol):
-    """Who looks after mailboxes. Its methods are called with the lock of a mailbox held."""
+    """Who looks after mailboxes. Its methods may be called with the lock of a mailbox held."""
 
     expiry: float
     """Seconds that a message is kept."""
@@ -47,6 +47,9 @@ class Keeper(Protocol):
 
     def count_expired(self, number: int) -> None:
         """Take note of messages that expired."""
+
+    def put_back(self, channel: str, message: Copier) -> None:
+        """Have a message be the oldest of a channel whose mailbox was closed. No lock is held."""
 
 
 class Mailbox:
@@ -83,6 +86,23 @@ class Mailbox:
         self._waiters: list[Waiter] = []  # There is none while there is a message.
         self.is_closed = False
         """Whether the mailbox is no longer the channel's."""
+
+    def put_back(self, message: Copier) -> bool:
+        """Give a message whose receiver is gone to the next one, or keep it as the oldest.
+
+        Returns False when the mailbox is no longer the channel's.
+        """
+        while True:
+            with self.lock:
+                if self.is_closed:
+                    return False
+                if not self._waiters:
+                    now = time.monotonic()
+                    self._keep(now).appendleft((now + self.keeper.expiry, message))
+                    return True
+                waiter = self._waiters.pop(0)
+            if _hand_over(self, waiter, message):
+                return True
 
     def put(self, message: Copier, now: float) -> Put:
         """Hand a message to a receiver that waits, or keep it until it expires."""
@@ -133,7 +153,7 @@ class Mailbox:
                 self._waiters.remove(waiter)
                 return
         if waiter.done() and not waiter.cancelled() and (message := waiter.result()) is not None:
-            self._put_back(message)
+            self._return(message)
 
     def evict(self) -> set[str] | None:
         """Take no more; let the backlog be followed by `EVICTED`; return the groups it was in.
@@ -240,17 +260,10 @@ class Mailbox:
 
     # Inside: without it
 
-    def _put_back(self, message: Copier) -> None:
-        """Give a message whose receiver is gone to the next one, or keep it as the oldest."""
-        while True:
-            with self.lock:
-                if not self._waiters:
-                    now = time.monotonic()
-                    self._keep(now).appendleft((now + self.keeper.expiry, message))
-                    return
-                waiter = self._waiters.pop(0)
-            if _hand_over(self, waiter, message):
-                return
+    def _return(self, message: Copier) -> None:
+        """Put back a message, in the channel's new mailbox where this one was closed meanwhile."""
+        if not self.put_back(message):
+            self.keeper.put_back(self.name, message)
 
 
 def _hand_over(mailbox: Mailbox, waiter: Waiter, message: Copier | None) -> bool:
@@ -275,4 +288,4 @@ def _resolve(mailbox: Mailbox, waiter: Waiter, message: Copier | None) -> None:
     if not waiter.done():
         waiter.set_result(message)
     elif message is not None:
-        mailbox._put_back(message)
+        mailbox._return(message)

@@ -293,6 +293,19 @@ def test_layer_is_usable_by_one_loop_after_another() -> None:
     assert async_to_sync(layer.receive)(CHANNEL) == PLAIN
 
 
+async def test_message_from_a_thread_outlives_a_receiver_cancelled_just_before(
+    layer: LocalChannelLayer,
+) -> None:
+    receiver = asyncio.create_task(layer.receive(CHANNEL))
+    await turns()
+    receiver.cancel()
+    thread = threading.Thread(target=layer.send_now, args=(CHANNEL, PLAIN))
+    thread.start()
+    thread.join(DEADLINE)  # With the loop standing still: the receiver has not noticed yet.
+    await turns()
+    assert await soon(layer.receive(CHANNEL)) == PLAIN
+
+
 # Waiting without a task
 
 
