@@ -12,13 +12,13 @@ import operator
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.envelope import Frame
-from arcly_channels.membership import Members, Membership, Snapshot
+from arcly_channels.membership import Members, Membership
 from arcly_channels.outbox import Concerns, Lane, Outbox, everyone, offer
 
 logger = logging.getLogger(__name__)
@@ -238,8 +238,12 @@ class ConnectionRegistry:
 
     def broadcast(self, frame: Frame, *, exclude: int | None = None) -> None:
         """Put a frame into the outbox of every connection but `exclude`."""
+        by_lane: dict[Lane, list[Outbox]] = {}
         for shard in self._shards:
-            self._fan_out(shard.everyone.snapshot(), frame, exclude, everyone)
+            for lane, outboxes in shard.everyone.snapshot():
+                by_lane.setdefault(lane, []).extend(outboxes)
+        # One call per lane, not per shard: a thread's broadcast reaches all of a loop or none.
+        self._fan_out(by_lane.items(), frame, exclude, everyone)
 
     def broadcast_room(self, room: str, frame: Frame, *, exclude: int | None = None) -> None:
         """Put a frame into the outbox of every connection in `room` but `exclude`."""
@@ -340,7 +344,11 @@ class ConnectionRegistry:
                 lane.enqueued = 0
 
     def _fan_out(
-        self, snapshot: Snapshot[Outbox], frame: Frame, exclude: int | None, concerns: Concerns
+        self,
+        snapshot: Iterable[tuple[Lane, Sequence[Outbox]]],
+        frame: Frame,
+        exclude: int | None,
+        concerns: Concerns,
     ) -> None:
         for lane, outboxes in snapshot:
             if lane.is_dead:
@@ -351,7 +359,7 @@ class ConnectionRegistry:
                 outboxes = tuple(each for each in outboxes if each.connection_id != exclude)
             lane.run(self._deliver, lane, outboxes, frame, size=frame.size, concerns=concerns)
 
-    def _deliver(self, lane: Lane, outboxes: tuple[Outbox, ...], frame: Frame) -> None:
+    def _deliver(self, lane: Lane, outboxes: Sequence[Outbox], frame: Frame) -> None:
         """Fill outboxes of one lane, in that lane; evict the full ones after the sweep."""
         refused = offer(frame, outboxes, lane.ready)
         lane.enqueued += len(outboxes) - len(refused)

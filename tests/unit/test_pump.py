@@ -185,6 +185,17 @@ def test_loop_that_has_ended_with_clients_behind_holds_up_nobody() -> None:
     assert registry.connection_count() == 0
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_broadcast_of_a_thread_reaches_all_shards_or_fails_before_the_first(
+    pump: Pump,
+) -> None:
+    registry, peers = ConnectionRegistry(shards=4), [Peer() for _ in range(4)]
+    for peer in peers:
+        registry.register(Outbox(pump, peer, max_frames=4))  # One call may be posted ahead.
+    in_thread(lambda: registry.broadcast_text("frame"))
+    await eventually(lambda: all(peer.texts for peer in peers))
+
+
 # Flushing
 
 
