@@ -174,7 +174,8 @@ class Outbox:
             return False
         self.room -= frame.size
         self.frames.append(frame)
-        self.is_pressed = self.room < 0 or len(self.frames) > self.high_frames
+        if self.room < 0 or len(self.frames) > self.high_frames:
+            self.is_pressed = True  # Until the low-water mark, where the lane is told.
         return True
 
     def take(self) -> Frame | None:

@@ -136,6 +136,16 @@ def test_pressed_outbox_is_relieved_at_a_quarter() -> None:
     assert relieved == [False, False, False, True]
 
 
+def test_pressed_outbox_that_is_refilled_on_its_way_down_is_relieved_all_the_same() -> None:
+    lane = NotingLane()
+    outbox = filled(Outbox(lane, max_frames=8), 6)
+    for _ in range(3):
+        outbox.take()
+    assert outbox.put(Frame.from_text("one more"))
+    outbox.discard()
+    assert lane.relieved == [outbox]
+
+
 def test_outbox_that_was_not_pressed_is_not_relieved() -> None:
     lane = NotingLane()
     filled(Outbox(lane, max_frames=8), 4).discard()
