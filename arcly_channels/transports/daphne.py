@@ -163,10 +163,9 @@ class DaphneTransport(StreamTransport):
         self._peer.alive()
 
     def _on_ping_timeout(self) -> None:
-        """Spare a client whose pong waits behind frames that we do not read."""
+        """Ask a client again whose pong waits behind frames that we do not read."""
         if self._is_reading_paused:
-            self._protocol.autoPingTimeoutCall = None
-            self._protocol.autoPingPending = None
+            self._protocol._sendAutoPing()  # Nothing else would ever send the next one.
         else:
             type(self._protocol).onAutoPingTimeout(self._protocol)
 

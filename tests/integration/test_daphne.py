@@ -26,6 +26,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from arcly_channels.envelope import Frame
+from arcly_channels.transports.base import Peer
+from arcly_channels.transports.daphne import DaphneTransport
 from tests.clients import Client, connected
 from tests.integration.test_outbound import PROJECT, report, ticks
 from tests.servers import Server
@@ -49,7 +51,15 @@ def test_daphne_passes_a_partial_of_handle_reply_as_send() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sendCloseFrame", "onMessage", "onPong", "onAutoPingTimeout", "STATE_OPEN"]
+    "name",
+    [
+        "sendCloseFrame",
+        "onMessage",
+        "onPong",
+        "onAutoPingTimeout",
+        "_sendAutoPing",
+        "STATE_OPEN",
+    ],
 )
 def test_the_websocket_protocol_has_what_is_used(name: str) -> None:
     assert hasattr(DaphneProtocol, name)
@@ -72,6 +82,52 @@ def test_our_frames_are_the_bytes_that_autobahn_makes(size: int, is_text: bool) 
     payload = b"x" * size
     prepared = WebSocketServerFactory().prepareMessage(payload, isBinary=not is_text)
     assert Frame(payload, is_text=is_text).wire == prepared.payloadHybi
+
+
+# Pings and closes
+
+
+class Connection:
+    """The parts of a TLS connection of Twisted's that a transport calls."""
+
+    def unregisterProducer(self) -> None: ...  # noqa: N802
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...  # noqa: N802
+    def pauseProducing(self) -> None: ...  # noqa: N802
+
+
+class Protocol:
+    """The parts of a WebSocket protocol of autobahn's that a transport calls."""
+
+    def __init__(self) -> None:
+        self.transport = Connection()
+        self.calls: list[object] = []
+
+    def onMessage(self, payload: bytes, is_binary: bool) -> None: ...  # noqa: N802
+
+    def onAutoPingTimeout(self) -> None:  # noqa: N802
+        self.calls.append("drop")
+
+    def _sendAutoPing(self) -> None:  # noqa: N802
+        self.calls.append("ping")
+
+    def sendCloseFrame(self, code: int, reasonUtf8: bytes) -> None:  # noqa: N802, N803
+        self.calls.append((code, reasonUtf8))
+
+
+def transport_to(protocol: Protocol, receive: object = None) -> DaphneTransport:
+    peer = Peer({}, receive, None, 1.0, 1, lambda: None, lambda: None)  # type: ignore[arg-type]
+    return DaphneTransport(peer, protocol)
+
+
+async def test_client_whose_pong_is_not_read_is_asked_again() -> None:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    protocol = Protocol()
+    transport_to(protocol, queue.get)
+    for number in range(2):
+        queue.put_nowait(number)
+    protocol.onMessage(b"", False)  # More than one waits: reading is paused.
+    protocol.onAutoPingTimeout()
+    assert protocol.calls == ["ping"]
 
 
 # Middleware that hides the connection
