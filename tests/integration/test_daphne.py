@@ -26,6 +26,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from arcly_channels.envelope import Frame
+from arcly_channels.outbox import Outbox
 from arcly_channels.transports.base import Peer
 from arcly_channels.transports.daphne import DaphneTransport
 from tests.clients import Client, connected
@@ -128,6 +129,17 @@ async def test_client_whose_pong_is_not_read_is_asked_again() -> None:
     protocol.onMessage(b"", False)  # More than one waits: reading is paused.
     protocol.onAutoPingTimeout()
     assert protocol.calls == ["ping"]
+
+
+@pytest.mark.parametrize("reason", ["é" * 100, "\ud800"], ids=["long", "surrogate"])
+async def test_close_reason_is_always_short_and_valid_utf_8(reason: str) -> None:
+    protocol = Protocol()
+    outbox = Outbox(transport=transport_to(protocol))
+    outbox.close(4000, reason)
+    outbox.flush()
+    ((_, sent),) = protocol.calls
+    assert sent.decode()
+    assert len(sent) <= 123
 
 
 # Middleware that hides the connection
