@@ -285,8 +285,10 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
             if self._client is not None and self._outbox is not None:
                 self._client.set_gone()
                 self._outbox.lane.run(self._outbox.cut)
-            if self._transport is not None:
-                await self._transport.stop()
+            # It leads back here. Without that cycle all of the connection is freed at once.
+            transport, self._transport = self._transport, None
+            if transport is not None:
+                await transport.stop()
 
     def _close_code(self, otherwise: int) -> int:
         """Return the code that this side closed with, or else the peer's, or else `otherwise`."""

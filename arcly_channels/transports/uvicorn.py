@@ -43,6 +43,8 @@ class UvicornTransport(StreamTransport):
 
     async def stop(self) -> None:
         await super().stop()
+        for name in ("pause_writing", "resume_writing"):  # They lead back here: a cycle.
+            vars(self._protocol).pop(name, None)
         if self._closing is not None:
             await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
             self._closing.cancel()
