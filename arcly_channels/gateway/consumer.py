@@ -284,6 +284,8 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
             self.channel_layer.disconnect(self.channel_name)
             if self._client is not None and self._outbox is not None:
                 self._client.set_gone()
+                if self._peer_code is None:  # What was sent, or a close, may be a moment old.
+                    self._outbox.lane.run(self._outbox.flush)
                 self._outbox.lane.run(self._outbox.cut)
             # It leads back here. Without that cycle all of the connection is freed at once.
             transport, self._transport = self._transport, None

@@ -43,8 +43,9 @@ class StreamTransport:
     async def stop(self) -> None:
         self._is_full = self._is_stopped = True
         self._blocked = None
-        if self._timer is not None:
+        if self._timer is not None and not self._is_closing:  # It had its grace.
             self._timer.cancel()
+            self._abort()
 
     def pause(self) -> None:
         """Leave frames in the outbox from now on."""

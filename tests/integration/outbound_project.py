@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.exceptions import StopConsumer  # noqa: E402
 from channels.layers import get_channel_layer  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
@@ -73,6 +74,13 @@ class Gateway(GatewayConsumer):
             await self.emit("tick", {"n": number})
             await self.broadcast("tick", {"n": number + 1})
         await self.close(4000)
+
+    @subscribe("end")
+    async def end(self, _: Any) -> None:
+        """Say goodbye, close and end, without waiting for anything."""
+        await self.emit("last")
+        await self.close(4001)
+        raise StopConsumer
 
     @subscribe("take")
     async def take(self, data: dict[str, Any]) -> None:

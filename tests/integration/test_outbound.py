@@ -123,6 +123,16 @@ def test_emits_broadcasts_and_the_close_keep_their_order(server: Server) -> None
         assert ending.value.rcvd.code == 4000
 
 
+def test_gateway_that_ends_right_after_its_close_has_closed(server: Server) -> None:
+    with connected(server, {}, "/control") as client:
+        client.receive()
+        client.send("end")
+        with pytest.raises(ConnectionClosed) as ending:
+            list(iter(client.receive, None))
+        assert ending.value.rcvd is not None
+        assert ending.value.rcvd.code == 4001
+
+
 def test_a_client_that_falls_behind_and_catches_up_is_kept(server: Server, control: Client) -> None:
     before = report(control)
     with connected(server, {}, "/") as client:
