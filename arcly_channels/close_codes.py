@@ -13,7 +13,7 @@ MAX_REASON = 123
 
 def shortened(reason: str) -> str:
     """Return as much of `reason` as a close frame can carry, in whole characters."""
-    return reason.encode()[:MAX_REASON].decode(errors="ignore")
+    return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
 
 
 class CloseCode(enum.IntEnum):

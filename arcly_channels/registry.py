@@ -123,18 +123,17 @@ class ConnectionRegistry:
         connection = self._shard(id).rows.get(id)
         if connection is not None:
             outbox = connection.outbox
-            outbox.lane.run(self._close_outboxes, (outbox,), code, reason)
+            outbox.lane.run_unpaced(self._close_outboxes, (outbox,), code, reason)
 
     def close_room(self, room: str, code: int, reason: str = "") -> int:
         """Do what `close` does to every connection in `room`; return how many were asked to close.
 
         In the thread of a connection's event loop it is removed when this returns, elsewhere soon;
-        no frame that is sent afterwards reaches it. A plain thread gets `LoopStalled` when the
-        loop takes no calls; the connections of that loop are as they were then.
+        no frame that is sent afterwards reaches it.
         """
         count = 0
         for lane, outboxes in self._rooms.snapshot(room):
-            lane.run(self._close_outboxes, outboxes, code, reason)
+            lane.run_unpaced(self._close_outboxes, outboxes, code, reason)
             count += len(outboxes)
         return count
 

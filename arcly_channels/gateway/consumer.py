@@ -178,7 +178,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
                 raise ValueError(
                     f"{code!r} is no close code that can be sent: use 1000, or 3000 to 4999"
                 )
-            outbox.lane.run(outbox.close, code, message.get("reason", ""))
+            outbox.lane.run(outbox.close, code, message.get("reason") or "")
         else:
             await self._server_send(message)
 

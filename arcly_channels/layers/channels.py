@@ -15,6 +15,8 @@ from arcly_channels.layers.message import Message, copier
 from arcly_channels.layers.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.membership import Membership
 
+_CROWDED = (Put.FULL, Put.PRESSED)
+
 OVERFLOWS = ("evict", "drop_newest", "drop_oldest")
 
 
@@ -57,25 +59,28 @@ class Channels:
         if put is Put.FULL:
             raise ChannelFull(channel)
 
-    def send_to_group(self, group: str, others: Iterable[str], message: Message) -> None:
+    def send_to_group(self, group: str, others: Iterable[str], message: Message) -> bool:
         """Put a message on every channel in `group` and on the channels `others`.
 
-        A full one is dealt with after the sweep, as `overflow` says.
+        A full one is dealt with after the sweep, as `overflow` says. Returns whether some channel
+        is more than half full, so that its consumer should get a turn before the next message.
         """
         self._sweeper.run_due()
-        copy, now, is_full = copier(message), time.monotonic(), Put.FULL
-        full = [
-            mailbox
+        copy, now = copier(message), time.monotonic()
+        crowded = [
+            (mailbox, put)
             for _, mailboxes in self._groups.snapshot(group)
             for mailbox in mailboxes
-            if mailbox.put(copy, now) is is_full
+            if (put := mailbox.put(copy, now)) in _CROWDED
         ]
         for channel in others:
             mailbox, put = self._put_on(channel, copy, now)
+            if put in _CROWDED:
+                crowded.append((mailbox, put))
+        for mailbox, put in crowded:
             if put is Put.FULL:
-                full.append(mailbox)
-        for mailbox in full:
-            self._deal_with_full(mailbox, copy, now)
+                self._deal_with_full(mailbox, copy, now)
+        return bool(crowded)
 
     async def receive(self, channel: str) -> Message:
         """Return the oldest message on a channel, once there is one."""
@@ -200,7 +205,8 @@ class Channels:
 
     def _deal_with_full(self, mailbox: Mailbox, copy: Copier, now: float) -> None:
         if self._overflow == "evict" and "!" in mailbox.name:
-            self._evict(mailbox)
+            if mailbox.put(copy, now) is Put.FULL:  # Still, after the sweep.
+                self._evict(mailbox)
             return
         if self._overflow == "drop_oldest":
             mailbox.drop_oldest()

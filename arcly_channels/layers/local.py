@@ -134,10 +134,12 @@ class LocalChannelLayer(BaseChannelLayer):
         """Put a message on every channel of a group; a full one is dealt with as `overflow` says.
 
         A `gateway.event` message goes into the outboxes of the gateways in the group as a frame,
-        encoded once, when more can be sent; see `ConnectionRegistry.settle`.
+        encoded once, when more can be sent; see `ConnectionRegistry.settle`. Consumers get a turn
+        while a channel is more than half full, so that a burst alone does not fill it.
         """
         await self.registry.settle(room=group)
-        self.group_send_now(group, message)
+        if self.group_send_now(group, message):
+            await asyncio.sleep(0)
 
     async def flush(self) -> None:
         """Forget every message and every group; gateways stay connected, in no room."""
@@ -162,8 +164,8 @@ class LocalChannelLayer(BaseChannelLayer):
         else:
             self.registry.send(id, frame)
 
-    def group_send_now(self, group: str, message: Message) -> None:
-        """Do what `group_send` does, but for the wait."""
+    def group_send_now(self, group: str, message: Message) -> bool:
+        """Do what `group_send` does, but for the waits; return whether a channel is half full."""
         _require_dict(message)
         self.require_valid_group_name(group)
         frame = frame_of(message)
@@ -172,7 +174,7 @@ class LocalChannelLayer(BaseChannelLayer):
             gateways = self._channels_of(self.registry.room_members(group))
         else:
             self.publish_now(group, frame)
-        self._channels.send_to_group(group, gateways, message)
+        return self._channels.send_to_group(group, gateways, message)
 
     # Gateways
 

@@ -27,6 +27,8 @@ class Put(enum.Enum):
     HANDED_OVER = enum.auto()
     """A receiver that waited has it."""
     ADDED = enum.auto()
+    PRESSED = enum.auto()
+    """It was added, and more than half of the room is taken: a sender who can should wait."""
     FULL = enum.auto()
     CLOSED = enum.auto()
     """The mailbox is no longer the channel's: look for the new one and put it there."""
@@ -123,12 +125,6 @@ class Mailbox:
         with self.lock:
             if self._messages:
                 self._messages.popleft()
-
-    def take(self) -> Message | None:
-        """Remove and return the oldest message that has not expired, if there is one."""
-        with self.lock:
-            message = self._take() if self._messages else None
-        return None if message is None else message()
 
     def take_or_wait(self) -> Copier | Waiter | None:
         """Remove the oldest message that has not expired and return it, to be called for a copy.
@@ -228,8 +224,9 @@ class Mailbox:
             self._drop_expired(now)
             if len(self._messages) >= self.capacity:
                 return Put.FULL
-        self._keep(now).append((now + self.keeper.expiry, message))
-        return Put.ADDED
+        messages = self._keep(now)
+        messages.append((now + self.keeper.expiry, message))
+        return Put.PRESSED if 2 * len(messages) > self.capacity else Put.ADDED
 
     def _keep(self, now: float) -> deque[tuple[float, Copier]]:
         """Return the queue, for a message to be added to it."""

@@ -41,11 +41,6 @@ class Schedule(Generic[K]):
         with self._lock:
             self._deadlines.pop(key, None)
 
-    def clear(self) -> None:
-        """Forget every key."""
-        with self._lock:
-            self._deadlines.clear()
-
     def next_deadline(self) -> float:
         """Return when the first key is due; infinity when there is no key."""
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ def reset_connection(scope: dict[str, Any]) -> bool:
             continue  # It was closed meanwhile.
         with found:
             if _connects(found, peer, port):
-                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                found.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # The peer was faster.
+                    found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    found.shutdown(socket.SHUT_RDWR)
                 return True
     return False
 

@@ -539,6 +539,22 @@ async def test_many_waiters_of_one_channel_are_all_served(layer: Any) -> None:
     assert sorted(message["number"] for message in messages) == list(range(50))
 
 
+async def test_burst_of_group_messages_reaches_a_consumer_that_reads(make_layer: MakeLayer) -> None:
+    layer = make_layer(capacity=10)
+    await layer.group_add("group", OWN)
+    numbers: list[int] = []
+
+    async def read() -> None:
+        while len(numbers) < 500:
+            numbers.append((await layer.receive(OWN))["number"])
+
+    reading = asyncio.ensure_future(read())
+    for number in range(500):
+        await layer.group_send("group", numbered(number))
+    await soon(reading)
+    assert numbers == list(range(500))
+
+
 async def test_message_goes_to_who_waited_first(layer: Any) -> None:
     first = waiting(layer, "channel")
     await turns()

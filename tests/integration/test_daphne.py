@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -101,7 +102,7 @@ class Protocol:
 
     def __init__(self) -> None:
         self.transport = Connection()
-        self.calls: list[object] = []
+        self.calls: list[Any] = []
 
     def onMessage(self, payload: bytes, is_binary: bool) -> None: ...  # noqa: N802
 
@@ -116,7 +117,8 @@ class Protocol:
 
 
 def transport_to(protocol: Protocol, receive: object = None) -> DaphneTransport:
-    peer = Peer({}, receive, None, 1.0, 1, lambda: None, lambda: None)  # type: ignore[arg-type]
+    nothing = lambda: None  # noqa: E731
+    peer = Peer({}, receive, None, 1.0, 1, nothing, nothing, nothing)  # type: ignore[arg-type]
     return DaphneTransport(peer, protocol)
 
 

@@ -74,12 +74,6 @@ def test_discarded_key_is_never_due(schedule: Schedule[str]) -> None:
     assert schedule.pop_due(200) == []
 
 
-def test_cleared_schedule_has_no_keys(schedule: Schedule[str]) -> None:
-    schedule.set("a", 100)
-    schedule.clear()
-    assert schedule.next_deadline() == math.inf
-
-
 def test_setting_a_key_tells_its_deadline(schedule: Schedule[str]) -> None:
     assert schedule.set("a", 100) == 110
 
