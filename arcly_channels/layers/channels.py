@@ -15,8 +15,6 @@ from arcly_channels.layers.message import Message, copier
 from arcly_channels.layers.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.membership import Membership
 
-_CROWDED = (Put.FULL, Put.PRESSED)
-
 OVERFLOWS = ("evict", "drop_newest", "drop_oldest")
 
 
@@ -67,20 +65,18 @@ class Channels:
         """
         self._sweeper.run_due()
         copy, now = copier(message), time.monotonic()
-        crowded = [
+        full, crowded = Put.FULL, Put.CROWDED
+        found = [
             (mailbox, put)
             for _, mailboxes in self._groups.snapshot(group)
             for mailbox in mailboxes
-            if (put := mailbox.put(copy, now)) in _CROWDED
+            if (put := mailbox.put(copy, now)) is crowded or put is full
         ]
-        for channel in others:
-            mailbox, put = self._put_on(channel, copy, now)
-            if put in _CROWDED:
-                crowded.append((mailbox, put))
-        for mailbox, put in crowded:
-            if put is Put.FULL:
+        found += [self._put_on(channel, copy, now) for channel in others]
+        for mailbox, put in found:
+            if put is full:
                 self._deal_with_full(mailbox, copy, now)
-        return bool(crowded)
+        return any(put is full or put is crowded for _, put in found)
 
     async def receive(self, channel: str) -> Message:
         """Return the oldest message on a channel, once there is one."""

@@ -27,12 +27,14 @@ class Put(enum.Enum):
     HANDED_OVER = enum.auto()
     """A receiver that waited has it."""
     ADDED = enum.auto()
-    PRESSED = enum.auto()
+    CROWDED = enum.auto()
     """It was added, and more than half of the room is taken: a sender who can should wait."""
     FULL = enum.auto()
     CLOSED = enum.auto()
     """The mailbox is no longer the channel's: look for the new one and put it there."""
 
+
+_HANDED_OVER = Put.HANDED_OVER
 
 # A deque takes 600 bytes, and the mailbox of a gateway hardly ever gets a message.
 _NONE_YET: deque[tuple[float, Copier]] = deque(maxlen=0)
@@ -116,9 +118,9 @@ class Mailbox:
             if waiter.get_loop() is _get_running_loop():  # As `_hand_over`, but for the call.
                 if not waiter.done():
                     waiter.set_result(message)
-                    return Put.HANDED_OVER
+                    return _HANDED_OVER
             elif _hand_over(self, waiter, message):
-                return Put.HANDED_OVER
+                return _HANDED_OVER
 
     def drop_oldest(self) -> None:
         """Make room for one message."""
@@ -226,7 +228,7 @@ class Mailbox:
                 return Put.FULL
         messages = self._keep(now)
         messages.append((now + self.keeper.expiry, message))
-        return Put.PRESSED if 2 * len(messages) > self.capacity else Put.ADDED
+        return Put.CROWDED if 2 * len(messages) > self.capacity else Put.ADDED
 
     def _keep(self, now: float) -> deque[tuple[float, Copier]]:
         """Return the queue, for a message to be added to it."""
