@@ -18,6 +18,7 @@ from typing import Any
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.envelope import Frame
+from arcly_channels.lanes import Lanes
 from arcly_channels.membership import Members, Membership
 from arcly_channels.outbox import Concerns, Lane, Outbox, everyone, offer
 
@@ -71,10 +72,9 @@ class ConnectionRegistry:
         self.shards = count
         self._shards = [_Shard() for _ in range(count)]
         self._rooms: Membership[Outbox] = Membership(count)
+        self._lanes = Lanes()
         self._clock = clock
         self._lock = threading.Lock()  # Guards what follows; never held while another is taken.
-        self._lanes: dict[Lane, int] = {}
-        self._enqueued_by_retired_lanes = 0
         self._evictions = 0
         self._idle_reaped = 0
         self._warned_at = -WARNING_INTERVAL
@@ -86,8 +86,7 @@ class ConnectionRegistry:
         with _id_lock:
             id = _next_id()
         outbox.connection_id = id
-        with self._lock:
-            self._lanes[outbox.lane] = self._lanes.get(outbox.lane, 0) + 1
+        self._lanes.enter(outbox.lane)
         shard = self._shard(id)
         with shard.lock:
             shard.rows[id] = Connection(id, outbox, claims, self._clock())
@@ -261,9 +260,7 @@ class ConnectionRegistry:
         elif id is not None:
             connection = self._shard(id).rows.get(id)
             concerns = partial(operator.is_, connection and connection.outbox)
-        with self._lock:
-            lanes = tuple(self._lanes)
-        for lane in lanes:
+        for lane in self._lanes.all():
             await lane.settle(concerns)
 
     # Counters
@@ -271,8 +268,7 @@ class ConnectionRegistry:
     @property
     def messages_out(self) -> int:
         """How many frames were put into outboxes, over all connections there ever were."""
-        with self._lock:
-            return self._enqueued_by_retired_lanes + sum(lane.enqueued for lane in self._lanes)
+        return self._lanes.enqueued
 
     @property
     def evictions(self) -> int:
@@ -318,7 +314,7 @@ class ConnectionRegistry:
         # No room is joined from here on: `join_room` no longer finds the row.
         for room in connection.rooms:
             self._rooms.discard(room, connection.outbox)
-        self._release(connection.outbox.lane)
+        self._lanes.leave(connection.outbox.lane)
         return connection
 
     def _close_outboxes(self, outboxes: tuple[Outbox, ...], code: int, reason: str) -> None:
@@ -326,21 +322,6 @@ class ConnectionRegistry:
         for outbox in outboxes:
             if self._remove(outbox.connection_id) is not None:
                 outbox.close(code, reason)
-
-    def _release(self, lane: Lane) -> None:
-        with self._lock:
-            self._lanes[lane] -= 1
-            unused = not self._lanes[lane]
-        if unused:
-            # In the lane, after all that may still be counted there.
-            lane.run_unpaced(self._retire, lane)
-
-    def _retire(self, lane: Lane) -> None:
-        with self._lock:
-            if self._lanes.get(lane) == 0:
-                del self._lanes[lane]
-                self._enqueued_by_retired_lanes += lane.enqueued
-                lane.enqueued = 0
 
     def _fan_out(
         self,

@@ -17,6 +17,7 @@ ORDER = [
     {"_version", "exceptions", "close_codes"},
     {"envelope"},
     {"outbox", "membership"},
+    {"lanes"},
     {"registry"},
     {"patience", "pump"},
     {"conf_identity"},
@@ -32,7 +33,7 @@ ORDER = [
 ]
 """The parts of the package; each imports from those before it and from its own line."""
 
-CORE = {part for line in ORDER[:4] for part in line} | {"patience"}
+CORE = {part for line in ORDER[:5] for part in line} | {"patience"}
 ONE_DOOR = [
     {"prometheus_client", "django_prometheus"},
     {"daphne", "twisted", "autobahn"},
