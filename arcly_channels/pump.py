@@ -71,7 +71,6 @@ class Pump(Lane):
         self._max_posted_bytes = MAX_POSTED_BYTES
         self._settling: set[asyncio.Task[None]] = set()
         self._is_postman_called = False
-        self._postman: asyncio.Task[None] | None = None
 
     @property
     def is_dead(self) -> bool:  # type: ignore[override]  # A constant of the base, a fact here.
@@ -223,29 +222,33 @@ class Pump(Lane):
                 self._run_posted()  # The loop was closed just now.
 
     def _call_postman(self) -> None:
-        self._is_postman_called = False  # Before looking at the calls, so that none is missed.
-        if self._postman is None or self._postman.done():
-            self._postman = self.loop.create_task(self._deliver_posted())
+        """Run what was posted, for about `SLICE` seconds; the rest in the next turn.
 
-    async def _deliver_posted(self) -> None:
-        while self._posted:
-            self._run_posted(1)
-            await self.settle()
-
-    def _run_posted(self, limit: int | None = None) -> None:
-        """Run the posted calls, oldest first: all of them, or `limit`.
-
-        One that raises is logged, as whoever posted it is gone, and does not stop the others.
+        Without a pause for clients that are behind: the senders made theirs, each for the clients
+        whom his frames concern.
         """
-        while self._posted and limit != 0:
-            call = self._posted.popleft()
-            with self._posted_lock:
-                self._posted_bytes -= call.size
-            try:
-                self._run_now(call)
-            except Exception:
-                logger.exception("A call from another thread or loop failed")
-            limit = None if limit is None else limit - 1
+        self._is_postman_called = False  # Before looking at the calls, so that none is missed.
+        deadline = time.monotonic() + SLICE
+        while self._posted:
+            self._run_oldest_posted()
+            if time.monotonic() > deadline:
+                self._is_postman_called = True
+                self.loop.call_soon(self._call_postman)
+                return
+
+    def _run_posted(self) -> None:
+        while self._posted:
+            self._run_oldest_posted()
+
+    def _run_oldest_posted(self) -> None:
+        """Run a posted call. If it raises that is logged, as whoever posted it is gone."""
+        call = self._posted.popleft()
+        with self._posted_lock:
+            self._posted_bytes -= call.size
+        try:
+            self._run_now(call)
+        except Exception:
+            logger.exception("A call from another thread or loop failed")
 
     def _is_ahead(self) -> bool:
         """Return whether a sender elsewhere should wait; a guess, as it is another thread's.

@@ -4,9 +4,8 @@ Sockets are closed with 4401 for a user or a token, which says that a new token 
 4403 for a tenant. That is all these do: a token stays valid until it expires, so whoever is not to
 come back must also be refused, by `authorize` or by suspending the tenant.
 
-The plain functions wait in a plain thread only, as `broadcast` does, and raise `LoopStalled` as it
-does; the `a…` twins are for async code. All return how many sockets were asked to close, and raise
-`ImproperlyConfigured` where no layer is ours.
+None waits for anything; the `a…` twins are for async code, where a layer may have to. All return
+how many sockets were asked to close, and raise `ImproperlyConfigured` where no layer is ours.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from arcly_channels import patience
 from arcly_channels import pump as pump_module
 from arcly_channels.envelope import Frame
 from arcly_channels.exceptions import LoopStalled
@@ -388,6 +389,26 @@ async def test_room_does_not_wait_for_a_client_of_another_room(pump: Pump) -> No
     await eventually(settled.done)
     assert not waiting.done()
     await soon(waiting)  # It is given up on, as it takes nothing.
+
+
+async def test_thread_does_not_wait_for_a_client_of_another_room(
+    pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "STALL", DEADLINE)  # Who waits for the other fails this test.
+    monkeypatch.setattr(patience, "CREDIT", DEADLINE)
+    registry, reader, lagging = ConnectionRegistry(), Reader(), Outbox(pump, Peer(is_reading=False))
+    for room, outbox in (("ours", Outbox(pump, reader)), ("theirs", lagging)):
+        registry.join_room(registry.register(outbox), room)
+    while not lagging.is_pressed:
+        registry.broadcast_room_text("theirs", "frame")
+
+    def work() -> None:
+        for number in range(500):
+            registry.broadcast_room_text("ours", str(number))
+
+    await asyncio.wait_for(asyncio.to_thread(work), DEADLINE / 2)
+    await eventually(lambda: len(reader.texts) == 500)
+    assert not registry.evictions
 
 
 async def test_burst_evicts_a_client_that_reads_nothing(pump: Pump) -> None:
