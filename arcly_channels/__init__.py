@@ -10,7 +10,6 @@ from arcly_channels.exceptions import (
     LoopStalled,
     Refused,
 )
-from arcly_channels.gateway.client import ClientHandle
 from arcly_channels.gateway.consumer import GatewayConsumer
 from arcly_channels.gateway.disconnect import (
     adisconnect_tenant,
@@ -30,6 +29,7 @@ from arcly_channels.gateway.publish import (
 )
 from arcly_channels.gateway.subscriptions import subscribe
 from arcly_channels.rooms import group_name
+from arcly_channels.session.client import ClientHandle
 
 __all__ = [
     "ArclyError",

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from arcly_channels import conf
+from arcly_channels.conf import settings as conf
 from arcly_channels.layers.local import LocalChannelLayer
 
 

@@ -13,8 +13,8 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from arcly_channels import conf
-from arcly_channels.conf_identity import read_jwt
+from arcly_channels.conf import settings as conf
+from arcly_channels.conf.identity import read_jwt
 from arcly_channels.gateway.consumer import GatewayConsumer
 from arcly_channels.identity.claims import load_verifier
 

@@ -14,7 +14,7 @@ import hashlib
 import re
 from typing import Protocol
 
-from arcly_channels.conf import group_key
+from arcly_channels.conf.settings import group_key
 from arcly_channels.exceptions import InvalidRoom
 
 MAX_ROOM_LENGTH = 200

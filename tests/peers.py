@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arcly_channels.outbox import Outbox
+from arcly_channels.fanout.outbox import Outbox
 
 
 class Peer:

@@ -11,8 +11,7 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from arcly_channels.close_codes import SENDABLE, CloseCode
-from arcly_channels.conf import get_settings
-from arcly_channels.envelope import Event, Frame, decode
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import (
     EnvelopeError,
     EventRefused,
@@ -20,18 +19,19 @@ from arcly_channels.exceptions import (
     MalformedFrame,
     Refused,
 )
-from arcly_channels.gateway.client import ClientHandle
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.gateway.database import queue_closing
 from arcly_channels.gateway.guard import REFRESH, Guard
 from arcly_channels.gateway.inbox import Inbox
 from arcly_channels.gateway.publish import get_gateway_layer
 from arcly_channels.gateway.subscriptions import collect
 from arcly_channels.identity.refusal import refuse
-from arcly_channels.layers.event import encode_event
 from arcly_channels.layers.message import Message
-from arcly_channels.outbox import Outbox
+from arcly_channels.session.client import ClientHandle
 from arcly_channels.transports.base import Peer, Receive, Send, Transport
 from arcly_channels.transports.select import select_transport
+from arcly_channels.wire.envelope import Event, Frame, decode
+from arcly_channels.wire.events import encode_event
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.layers.closing import close_group, close_group_now, gateway_layers
+from arcly_channels.layers.configured import close_group, close_group_now, gateway_layers
 from arcly_channels.rooms import Tenant, lobby_name, token_group, user_group
 
 _USER = CloseCode.UNAUTHENTICATED, "the user was disconnected"

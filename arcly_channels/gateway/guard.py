@@ -8,9 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.conf import get_settings
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
-from arcly_channels.gateway.client import ClientHandle
 from arcly_channels.gateway.subscriptions import collect_access, subscribe
 from arcly_channels.identity.access import Access
 from arcly_channels.identity.claims import Claims, expiry_of, get_verifier
@@ -21,6 +20,7 @@ from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
 from arcly_channels.layers.local import LocalChannelLayer
 from arcly_channels.rooms import Tenant, lobby_name, tenant_id, token_group, user_group
+from arcly_channels.session.client import ClientHandle
 
 REFRESH = "auth.refresh"
 REFRESHED = "auth.refreshed"

@@ -13,9 +13,9 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
-from arcly_channels.layers.event import EVENT, encode_event
 from arcly_channels.layers.local import LocalChannelLayer
 from arcly_channels.rooms import Tenant, group_name, lobby_name
+from arcly_channels.wire.events import EVENT, encode_event
 
 
 def broadcast(

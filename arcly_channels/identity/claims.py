@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from arcly_channels.conf import get_settings
-from arcly_channels.conf_identity import Jwt
+from arcly_channels.conf.identity import Jwt
+from arcly_channels.conf.settings import get_settings
 
 if TYPE_CHECKING:
     from arcly_channels.identity.tokens import TokenVerifier

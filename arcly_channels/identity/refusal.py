@@ -8,7 +8,7 @@ from typing import Any
 from arcly_channels.close_codes import CloseCode, shortened
 from arcly_channels.exceptions import Refused
 from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
-from arcly_channels.layers.event import encode_event
+from arcly_channels.wire.events import encode_event
 
 SUBPROTOCOL = "arcly.v1"
 """What a client offers that understands `gateway:bye`."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from django.utils.module_loading import import_string
 
-from arcly_channels.conf import get_settings
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.identity.claims import Claims
 from arcly_channels.identity.handshake import Handshake
 

@@ -17,11 +17,11 @@ from channels.db import database_sync_to_async
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from arcly_channels import conf
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.conf_identity import TENANT_ID_HINT, is_tenant_id
+from arcly_channels.conf import settings as conf
+from arcly_channels.conf.identity import TENANT_ID_HINT, is_tenant_id
 from arcly_channels.identity.claims import Claims
-from arcly_channels.layers.closing import close_group_now
+from arcly_channels.layers.configured import close_group_now
 from arcly_channels.rooms import lobby_name
 
 

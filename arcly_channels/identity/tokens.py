@@ -15,8 +15,8 @@ import jwt
 import orjson
 from django.core.exceptions import ImproperlyConfigured
 
-from arcly_channels.conf import get_settings
-from arcly_channels.conf_identity import SHORTEST_SECRET, Jwt, JwtKey
+from arcly_channels.conf.identity import SHORTEST_SECRET, Jwt, JwtKey
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.identity.claims import Claims, read_only
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from django.utils.module_loading import import_string
 
-from arcly_channels.conf import get_settings
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.identity.claims import Claims, read_only
 
 ClaimsOfUser = Callable[[Any], Any]

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 
 from channels.exceptions import ChannelFull
 
+from arcly_channels.fanout.groups import Membership
+from arcly_channels.fanout.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.layers.directory import Directory
 from arcly_channels.layers.mailbox import Copier, Mailbox, Put, Waiter
 from arcly_channels.layers.message import Message, copier
-from arcly_channels.layers.schedule import MIN_INTERVAL, Schedule, Sweeper
-from arcly_channels.membership import Membership
 
 OVERFLOWS = ("evict", "drop_newest", "drop_oldest")
 

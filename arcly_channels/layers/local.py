@@ -13,15 +13,15 @@ from weakref import WeakValueDictionary
 from asgiref.sync import markcoroutinefunction
 from channels.layers import BaseChannelLayer
 
-from arcly_channels.envelope import Frame
+from arcly_channels.fanout.connections import Claims, ConnectionRegistry
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import OVERFLOWS, Channels
-from arcly_channels.layers.event import frame_of
 from arcly_channels.layers.mailbox import Waiter
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.views import LiveView
-from arcly_channels.outbox import Outbox
-from arcly_channels.pump import Pump
-from arcly_channels.registry import Claims, ConnectionRegistry
+from arcly_channels.wire.envelope import Frame
+from arcly_channels.wire.events import frame_of
 
 
 class LocalChannelLayer(BaseChannelLayer):

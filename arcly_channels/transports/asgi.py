@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from arcly_channels.envelope import Frame
-from arcly_channels.outbox import Outbox
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Message, Peer
 from arcly_channels.transports.sockets import reset_connection
+from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
 

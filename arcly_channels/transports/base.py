@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
-from arcly_channels.outbox import Outbox
+from arcly_channels.fanout.outbox import Outbox
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from arcly_channels.conf import get_settings
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.transports.base import Peer
 from arcly_channels.transports.stream import StreamTransport
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from arcly_channels.outbox import Outbox
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
 
 CHUNK = 64 * 1024

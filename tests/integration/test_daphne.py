@@ -26,10 +26,10 @@ from twisted.protocols import tls
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from arcly_channels.envelope import Frame
-from arcly_channels.outbox import Outbox
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import Peer
 from arcly_channels.transports.daphne import DaphneTransport
+from arcly_channels.wire.envelope import Frame
 from tests.clients import Client, connected
 from tests.integration.test_outbound import PROJECT, report, ticks
 from tests.servers import Server

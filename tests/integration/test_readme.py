@@ -9,7 +9,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from arcly_channels import CloseCode
-from arcly_channels.conf import Settings
+from arcly_channels.conf.settings import Settings
 from arcly_channels.metrics import LayerCollector
 from tests.clients import DEADLINE, Client, connected
 from tests.documents import README, blocks, build_project, section, table

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from arcly_channels.envelope import Frame
-from arcly_channels.outbox import Outbox
-from arcly_channels.pump import Pump
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.pump import Pump
 from arcly_channels.transports import asgi
 from arcly_channels.transports.asgi import AsgiTransport
 from arcly_channels.transports.base import Peer
+from arcly_channels.wire.envelope import Frame
 from tests.waiting import eventually, soon, turns
 
 

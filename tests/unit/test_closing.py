@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from arcly_channels.layers.closing import close_group, close_group_now
+from arcly_channels.fanout.connections import ConnectionRegistry
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.layers.configured import close_group, close_group_now
 from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.outbox import Outbox
-from arcly_channels.registry import ConnectionRegistry
 
 
 def connect(registry: ConnectionRegistry, *rooms: str) -> tuple[int, Outbox]:

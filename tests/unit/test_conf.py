@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from arcly_channels.conf import get_settings, problems
+from arcly_channels.conf.settings import get_settings, problems
 
 if TYPE_CHECKING:
     from pytest_django import Settings

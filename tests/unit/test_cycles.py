@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 
+from arcly_channels.fanout.connections import Connection
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import Mailbox
-from arcly_channels.outbox import Outbox
-from arcly_channels.registry import Connection
 from tests.gateways import Recorded, connected
 from tests.waiting import turns
 

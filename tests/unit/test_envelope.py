@@ -21,9 +21,9 @@ from django.utils.safestring import mark_safe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcly_channels.envelope import Event, Frame, decode, encode
 from arcly_channels.exceptions import EnvelopeError, MalformedFrame
-from arcly_channels.layers.event import encode_event
+from arcly_channels.wire.envelope import Event, Frame, decode, encode
+from arcly_channels.wire.events import encode_event
 
 UTC = datetime.timezone.utc
 

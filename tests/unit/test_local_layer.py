@@ -11,10 +11,10 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.envelope import Frame
 from arcly_channels.exceptions import EnvelopeError
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
-from arcly_channels.outbox import Outbox
+from arcly_channels.wire.envelope import Frame
 from tests.waiting import DEADLINE, eventually, soon, turns
 
 EVENT = {"type": "gateway.event", "event": "news", "data": [1]}

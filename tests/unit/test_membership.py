@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from arcly_channels.membership import Membership
+from arcly_channels.fanout.groups import Membership
 
 
 @dataclass(frozen=True)

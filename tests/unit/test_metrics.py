@@ -9,8 +9,8 @@ from django_prometheus.exports import ExportToDjangoView
 from prometheus_client import REGISTRY
 
 from arcly_channels import metrics
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
-from arcly_channels.outbox import Outbox
 
 
 def value(name: str, **labels: str) -> float | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from arcly_channels.envelope import Frame
-from arcly_channels.outbox import CUT, Lane, Outbox, offer
+from arcly_channels.fanout.outbox import CUT, Lane, Outbox, offer
+from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
 
 FRAME = Frame(b"x" * 10)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from arcly_channels.envelope import Frame
-from arcly_channels.outbox import Outbox
-from arcly_channels.patience import CREDIT, REGAINED, STALL, Patience
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.pacing import CREDIT, REGAINED, STALL, Patience
+from arcly_channels.wire.envelope import Frame
 
 START = 100.0
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from arcly_channels import patience
-from arcly_channels import pump as pump_module
-from arcly_channels.envelope import Frame
 from arcly_channels.exceptions import LoopStalled
-from arcly_channels.outbox import Outbox
-from arcly_channels.pump import BURST_CALLS, FEW, MAX_POSTED, SLICE, Pump
-from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.fanout import pacing as patience
+from arcly_channels.fanout import pump as pump_module
+from arcly_channels.fanout.connections import ConnectionRegistry
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.pump import BURST_CALLS, FEW, MAX_POSTED, SLICE, Pump
+from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
 from tests.waiting import DEADLINE, eventually, soon
 

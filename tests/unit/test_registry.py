@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.envelope import Frame
 from arcly_channels.exceptions import EnvelopeError
-from arcly_channels.outbox import Outbox
-from arcly_channels.registry import WARNING_INTERVAL, ConnectionRegistry
+from arcly_channels.fanout.connections import WARNING_INTERVAL, ConnectionRegistry
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from arcly_channels.outbox import Lane, Outbox
-from arcly_channels.pump import Pump
-from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.fanout.connections import ConnectionRegistry
+from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.pump import Pump
 from tests.peers import Peer
 from tests.waiting import DEADLINE
 

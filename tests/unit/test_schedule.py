@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from arcly_channels.layers.schedule import MAX_INTERVAL, MIN_INTERVAL, Schedule, Sweeper
+from arcly_channels.fanout.schedule import MAX_INTERVAL, MIN_INTERVAL, Schedule, Sweeper
 from tests.waiting import eventually, turns
 
 

@@ -8,10 +8,10 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from arcly_channels.gateway.client import ClientHandle
+from arcly_channels.fanout.outbox import Lane, Outbox
 from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.outbox import Lane, Outbox
 from arcly_channels.rooms import group_name, lobby_name
+from arcly_channels.session.client import ClientHandle
 
 ROOMS = ("news", "arcly.lobby", "a.b", "é")
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.core.exceptions import ImproperlyConfigured
 
-from arcly_channels import conf
-from arcly_channels.conf_identity import read_jwt
+from arcly_channels.conf import settings as conf
+from arcly_channels.conf.identity import read_jwt
 from arcly_channels.identity.claims import expiry_of, get_verifier, read_only
 from arcly_channels.identity.tokens import TokenVerifier, issue_token
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from arcly_channels.outbox import Lane
+from arcly_channels.fanout.outbox import Lane
 
 
 class Lanes:

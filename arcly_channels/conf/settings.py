@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from arcly_channels import conf_identity as identity
+from arcly_channels.conf import identity
 
 NAME = "ARCLY_CHANNELS"
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from arcly_channels import envelope
-from arcly_channels.envelope import Frame
-from arcly_channels.layers.message import Message
+from arcly_channels.wire import envelope
+from arcly_channels.wire.envelope import Frame
 
 EVENT = "gateway.event"
 
@@ -29,7 +28,7 @@ def encode_event(event: str, data: Any, *, ref: Any = None) -> Frame:
     return envelope.encode(event, data, default=_default, ref=ref)
 
 
-def frame_of(message: Message) -> Frame | None:
+def frame_of(message: dict[str, Any]) -> Frame | None:
     """Return the frame that a message stands for, or None when it is any other message."""
     if message.get("type") != EVENT:
         return None

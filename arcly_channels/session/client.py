@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from arcly_channels.layers.event import encode_event
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.outbox import Outbox
 from arcly_channels.rooms import Tenant, group_name, lobby_name
+from arcly_channels.wire.events import encode_event
 
 
 class ClientHandle:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from arcly_channels.close_codes import CloseCode, shortened
-from arcly_channels.envelope import Frame
+from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ the long run.
 
 from __future__ import annotations
 
-from arcly_channels.outbox import Outbox
+from arcly_channels.fanout.outbox import Outbox
 
 STALL = 0.25
 """Seconds without taking a frame after which a pressed outbox is no longer waited for."""

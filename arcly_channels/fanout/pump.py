@@ -19,8 +19,8 @@ from functools import partial
 from typing import NamedTuple
 
 from arcly_channels.exceptions import LoopStalled
-from arcly_channels.outbox import MAX_BYTES, Concerns, Lane, Outbox, everyone
-from arcly_channels.patience import Patience
+from arcly_channels.fanout.outbox import MAX_BYTES, Concerns, Lane, Outbox, everyone
+from arcly_channels.fanout.pacing import Patience
 
 logger = logging.getLogger(__name__)
 

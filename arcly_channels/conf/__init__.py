@@ -1,0 +1,1 @@
+"""The settings: their shape, what is wrong with them, and the values in force."""

@@ -1,0 +1,1 @@
+"""The way of one frame to many connections. Knows neither Django nor a server."""
