@@ -41,12 +41,20 @@ class Settings:
     """How many frames may wait for one connection before it is evicted."""
     OUTBOUND_BUFFER_BYTES: int = _number(1024 * 1024, least=1, whole=True)
     """How many bytes of payload may wait for one connection before it is evicted."""
+    MAX_FRAME_BYTES: int = _number(1024 * 1024, whole=True)
+    """How large one outbound frame may be; a larger one is an error at its sender."""
     EVICTION_GRACE: float = _number(1.0)
     """How long a closing connection may take to read what waits for it."""
+    STALL_TIMEOUT: float = _number(30)
+    """How long a client may take nothing of what waits for it before it is evicted."""
     INBOUND_BUFFER: int = _number(64, whole=True)
     """How many frames from one client may wait for its consumer before Daphne stops reading."""
+    INBOUND_BUFFER_BYTES: int = _number(256 * 1024, whole=True)
+    """How many bytes from one client may wait for its consumer before Daphne stops reading."""
     MAX_CONNECTIONS: int = _number(0, whole=True)
     """How many connections all gateways of a process may have; 0 is no limit."""
+    MAX_ROOMS_PER_CONNECTION: int = _number(100, whole=True)
+    """How many rooms one client may be in at a time."""
     PING_INTERVAL: float = _number(20)
     """Reserved for liveness; not in force yet."""
     IDLE_TIMEOUT: float = _number(60)
