@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
 from arcly_channels.conf import settings as conf
-from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.base import GatewayLayer
 
 
 @register("arcly_channels")
@@ -30,7 +30,7 @@ def check_layers(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
             backend = import_string(layer["BACKEND"])
         except (ImportError, KeyError, TypeError):
             continue  # Channels has words of its own for these.
-        if not (isinstance(backend, type) and issubclass(backend, LocalChannelLayer)):
+        if not (isinstance(backend, type) and issubclass(backend, GatewayLayer)):
             continue
         try:
             backend(**layer.get("CONFIG", {}))

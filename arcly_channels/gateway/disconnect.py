@@ -13,7 +13,7 @@ from __future__ import annotations
 from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.layers.configured import close_group, close_group_now, gateway_layers
+from arcly_channels.layers.configured import HINT, close_group, close_group_now, gateway_layers
 from arcly_channels.rooms import Tenant, lobby_name, token_group, user_group
 
 _USER = CloseCode.UNAUTHENTICATED, "the user was disconnected"
@@ -67,7 +67,6 @@ def _lobby(tenant: Tenant | None) -> str:
 def _checked(group: str) -> str:
     if not gateway_layers():
         raise ImproperlyConfigured(
-            "there are no sockets to close, because no layer in CHANNEL_LAYERS is ours: "
-            'set its BACKEND to "arcly_channels.layers.LocalChannelLayer"'
+            f"there are no sockets to close, because no layer in CHANNEL_LAYERS is ours: {HINT}"
         )
     return group

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
+from arcly_channels.fanout.audience import One
 from arcly_channels.gateway.subscriptions import collect_access, subscribe
 from arcly_channels.identity.access import Access
 from arcly_channels.identity.claims import Claims, expiry_of, get_verifier
@@ -18,7 +19,7 @@ from arcly_channels.identity.middleware import MISMATCH
 from arcly_channels.identity.refusal import chosen_subprotocol
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
-from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.rooms import Tenant, lobby_name, tenant_id, token_group, user_group
 from arcly_channels.session.client import ClientHandle
 
@@ -49,7 +50,7 @@ class Guard:
     """The permissions, each `resource:action`, that a client must have all of."""
 
     scope: dict[str, Any]
-    channel_layer: LocalChannelLayer
+    channel_layer: GatewayLayer
 
     _access: ClassVar[Access] = Access()
     _event_access: ClassVar[Mapping[str, Access]] = {}
@@ -183,7 +184,6 @@ class Guard:
         for group in _groups_of(claims):
             await self.channel_layer.join(client.id, group)
         self.scope["claims"] = client.claims = claims
-        self.channel_layer.registry.set_claims(client.id, claims)
         self._watch_expiry()
         for group in left:
             await self.channel_layer.leave(client.id, group)
@@ -202,7 +202,7 @@ class Guard:
         self._expiry_timer = loop.call_later(min(left, LONGEST_WAIT), self._watch_expiry)
 
     def _end(self, code: int, reason: str) -> None:
-        self.channel_layer.registry.close(self._registered().id, code, reason)
+        self.channel_layer.registry.close(One(self._registered().id), code, reason)
 
 
 def _time_left(expiry: float) -> float:

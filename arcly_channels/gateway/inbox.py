@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.mailbox import Waiter
 from arcly_channels.layers.message import Message
 
@@ -21,7 +21,7 @@ class Inbox:
 
     def __init__(
         self,
-        layer: LocalChannelLayer,
+        layer: GatewayLayer,
         channel: str,
         dispatch: Callable[[Message], Awaitable[None]],
         fail: Callable[[BaseException], None],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from channels.exceptions import ChannelFull
 
-from arcly_channels.fanout.groups import Membership
+from arcly_channels.fanout.groups import Groups
 from arcly_channels.fanout.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.layers.directory import Directory
 from arcly_channels.layers.mailbox import Copier, Mailbox, Put, Waiter
@@ -43,7 +43,7 @@ class Channels:
         self._overflow = overflow
         self._on_evicted = on_evicted
         self._directory = Directory(self._new_mailbox)
-        self._groups: Membership[Mailbox] = Membership(shards)
+        self._groups: Groups[Mailbox] = Groups(shards)
         self._expiring: Schedule[Mailbox] = Schedule(expiry)
         self._leaving: Schedule[tuple[str, Mailbox]] = Schedule(group_expiry)
         self._sweeper = Sweeper(self._sweep)
@@ -180,7 +180,7 @@ class Channels:
         self._end_memberships(time.monotonic())
         return {
             group: frozenset(mailbox.name for mailbox in self._groups.members(group))
-            for group in self._groups.rooms()
+            for group in self._groups.names()
         }
 
     # Inside

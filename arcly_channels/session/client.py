@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arcly_channels.fanout.outbox import Outbox
-from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.rooms import Tenant, group_name, lobby_name
 from arcly_channels.wire.events import encode_event
 
@@ -25,7 +25,7 @@ class ClientHandle:
 
     def __init__(
         self,
-        layer: LocalChannelLayer,
+        layer: GatewayLayer,
         outbox: Outbox,
         id: int,
         *,

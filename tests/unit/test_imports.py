@@ -33,7 +33,7 @@ ORDER = [
 """The parts of the package; each imports from those before it and from its own line."""
 
 CORE = {"exceptions", "close_codes", "wire.envelope", "fanout", "registry"}
-WITH_LOOPS = {"pump.py", "schedule.py"}
+WITH_LOOPS = {"pump.py", "pacing.py", "schedule.py"}
 """The files of the core that may import asyncio."""
 
 ONE_DOOR = [
