@@ -15,10 +15,11 @@ class Peer:
         self.texts: list[str] = []
         self.flushes = 0
         self.close_code: int | None = None
-        self.bytes_unread = 0
+        self.is_blocked = False
+        self.unread_bytes = 0
 
     def unread(self) -> int:
-        return self.bytes_unread
+        return self.unread_bytes
 
     def flush(self, outbox: Outbox) -> None:
         self.flushes += 1

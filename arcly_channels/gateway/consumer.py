@@ -257,6 +257,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
                 self._server_send,
                 grace=settings.EVICTION_GRACE,
                 inbound=settings.INBOUND_BUFFER,
+                inbound_bytes=settings.INBOUND_BUFFER_BYTES,
                 abandon=lambda: self._stop(StopConsumer()),
                 alive=self._touch,
                 shut_down=self._shut_down,

@@ -93,6 +93,15 @@ def test_the_fastest_transport_is_found_behind_the_usual_middleware(
         assert client.receive() == {"event": "ready", "data": TRANSPORTS[name]}
 
 
+def test_what_a_client_has_not_taken_is_seen_in_the_kernel(server: Server, control: Client) -> None:
+    assert report(control)["unread"] < 10_000
+    with StalledClient(server.host):
+        control.send("burst", 200)
+        assert control.receive()["event"] == "done"
+        report(control, lambda now: now["unread"] > 10_000)
+    report(control, lambda now: now["unread"] < 10_000)
+
+
 @pytest.mark.parametrize("sender", ["burst", "thread"])
 def test_a_burst_evicts_who_stalls_and_nobody_who_reads(
     server: Server, control: Client, sender: str

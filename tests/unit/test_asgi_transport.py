@@ -61,6 +61,7 @@ async def transport(server: Server) -> AsgiTransport:
         server.send,
         grace=0.05,
         inbound=64,
+        inbound_bytes=0,
         abandon=server.abandon,
         alive=lambda: None,
         shut_down=lambda: None,

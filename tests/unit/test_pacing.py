@@ -29,8 +29,8 @@ class Dribbling(Peer):
     """A client that never takes a frame, but whose kernel goes on acknowledging bytes."""
 
     def unread(self) -> int:
-        self.bytes_unread -= 1
-        return self.bytes_unread
+        self.unread_bytes -= 1
+        return self.unread_bytes
 
 
 @pytest.fixture
