@@ -58,7 +58,7 @@ class GatewayLayer(BaseChannelLayer):
         """
         _require_dict(message)
         connection = self.registry.of_channel(channel)
-        frame = None if connection is None else frame_of(message)
+        frame = frame_of(message)
         if connection is None or frame is None:
             self._channels.send(channel, message)
         else:
@@ -123,7 +123,7 @@ class GatewayLayer(BaseChannelLayer):
         """Do what `send` does."""
         _require_dict(message)
         connection = self.registry.of_channel(channel)
-        frame = None if connection is None else frame_of(message)
+        frame = frame_of(message)
         if connection is None or frame is None:
             self._channels.send(channel, message)
         else:
