@@ -16,9 +16,9 @@ class Peer:
         self.flushes = 0
         self.close_code: int | None = None
         self.is_blocked = False
-        self.unread_bytes = 0
+        self.unread_bytes: int | None = None
 
-    def unread(self) -> int:
+    def unread(self) -> int | None:
         return self.unread_bytes
 
     def flush(self, outbox: Outbox) -> None:

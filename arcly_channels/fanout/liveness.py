@@ -78,7 +78,7 @@ class Liveness:
         """Look at some of `outboxes`, and at the others in later turns."""
         now, timeout = self._clock(), self._timeout()
         for outbox in outboxes[:FEW]:
-            unread = outbox.unread()
+            unread = outbox.unread() or 0
             if not outbox.frames and not unread:
                 continue
             then = before.get(outbox)

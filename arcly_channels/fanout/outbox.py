@@ -36,7 +36,7 @@ class Drain(Protocol):
 
     def flush(self, outbox: Outbox) -> None: ...
 
-    def unread(self) -> int: ...
+    def unread(self) -> int | None: ...
 
 
 class Watch(Protocol):
@@ -256,9 +256,9 @@ class Outbox:
             self.discard()
             self.close(CloseCode.INTERNAL_ERROR)
 
-    def unread(self) -> int:
+    def unread(self) -> int | None:
         """Return how many bytes were written that the peer has not acknowledged, if that shows."""
-        return 0 if self.transport is None else self.transport.unread()
+        return None if self.transport is None else self.transport.unread()
 
     @property
     def _high_frames(self) -> int:

@@ -51,6 +51,13 @@ which the loop did something else is not held against the client.
 LOOP_TIMEOUT = 15.0
 """Seconds that a sender waits for an event loop that takes no calls."""
 
+NEXT_TO_NOTHING = 8 * 1024
+"""Bytes that a client may have not acknowledged yet and still be one that has read everything.
+
+It is our side then that is slow to write, as where a server takes each frame by itself, and what
+senders wait for that is nobody's debt.
+"""
+
 _FEW = 64
 """How many audiences are kept before looking which of them are no longer needed."""
 
@@ -62,12 +69,20 @@ class Budget:
     afterwards; what was paid for time in which nobody waited is given back.
     """
 
-    __slots__ = ("_capacity", "_credit", "_paid_until", "_regained_at", "_share", "_waiting")
+    __slots__ = (
+        "_capacity",
+        "_credit",
+        "_paid_until",
+        "_regained_at",
+        "_share",
+        "_waited_from",
+        "_waiting",
+    )
 
     def __init__(self, capacity: float, share: float, now: float) -> None:
         self._capacity = self._credit = capacity
         self._share = share
-        self._paid_until = self._regained_at = now
+        self._paid_until = self._waited_from = self._regained_at = now
         self._waiting = 0
 
     def left(self, now: float) -> float:
@@ -77,6 +92,8 @@ class Budget:
 
     def enter(self, seconds: float, now: float) -> None:
         """Pay for a time of waiting that starts now, apart from what others have paid already."""
+        if not self._waiting:
+            self._waited_from = now
         self._waiting += 1
         until = now + seconds
         if until > self._paid_until:
@@ -89,6 +106,12 @@ class Budget:
         if not self._waiting and self._paid_until > now:
             self._credit += self._paid_until - now
             self._paid_until = now
+
+    def excuse(self, now: float) -> None:
+        """Give back what was paid for the time up to now, which no client is to blame for."""
+        if self._waiting:
+            self._credit += now - self._waited_from
+            self._waited_from = now
 
     def is_full(self, now: float) -> bool:
         """Return whether this is as good as new."""
@@ -108,11 +131,11 @@ class _Mark:
     def __init__(self, outbox: Outbox) -> None:
         self.idle_looks = 0
         self.taken = outbox.taken
-        self.unread = outbox.unread()
+        self.unread = outbox.unread() or 0
 
     def look(self, outbox: Outbox) -> bool:
         """Return whether `outbox` is still worth waiting for. In its lane, after a flush."""
-        unread = outbox.unread()
+        unread = outbox.unread() or 0
         # Bytes that leave the kernel's queue are the sign, and not frames alone: a socket takes
         # frames in gulps, as it is writable only when a third of its buffer is free.
         is_reading = outbox.taken != self.taken or unread < self.unread
@@ -145,7 +168,9 @@ class _Watch:
 
     def relieved(self, outbox: Outbox) -> None:
         outbox.watch = None
-        self.pacer.forget(outbox, self.audiences)
+        unread = outbox.unread()
+        has_read_all = unread is not None and unread <= NEXT_TO_NOTHING
+        self.pacer.forget(outbox, self.audiences, is_excused=has_read_all)
 
 
 class Pacer:
@@ -283,15 +308,24 @@ class Pacer:
             lag = self._lags.get(audience) or self._add_lag(audience)
             lag.behind[outbox] = mark
 
-    def forget(self, outbox: Outbox, audiences: Iterable[Audience]) -> None:
-        """Note that `outbox` is no longer to be waited for by those who send to `audiences`."""
+    def forget(
+        self, outbox: Outbox, audiences: Iterable[Audience], *, is_excused: bool = False
+    ) -> None:
+        """Note that `outbox` is no longer to be waited for by those who send to `audiences`.
+
+        One `is_excused` whose client was not behind at all: our side was.
+        """
         caught_up: list[Future[None]] = []
         with self._lock:
             for audience in audiences:
                 lag = self._lags[audience]
                 lag.behind.pop(outbox, None)
-                if not lag.behind:
-                    caught_up.extend(lag.waiters)
+                if lag.behind:
+                    continue
+                caught_up.extend(lag.waiters)
+                if is_excused:
+                    for budget in (lag.budget, self._process):
+                        budget.excuse(self._clock())
         for future in caught_up:  # Not under the lock: a loop is woken.
             if not future.done():
                 future.set_result(None)

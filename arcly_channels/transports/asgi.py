@@ -37,7 +37,7 @@ class AsgiTransport:
         if self._closing is None and outbox.close_code is not None:
             self._closing = self._loop.create_task(self._close(outbox))
 
-    def unread(self) -> int:
+    def unread(self) -> int | None:
         return unread(self._descriptor)
 
     def received(self) -> None:

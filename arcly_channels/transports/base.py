@@ -56,10 +56,10 @@ class Transport(Protocol):
     def is_blocked(self) -> bool:
         """Whether the transport holds something that the peer does not take now."""
 
-    def unread(self) -> int:
+    def unread(self) -> int | None:
         """Return how many bytes wait in the kernel's send queue: sent, and not acknowledged yet.
 
-        That they become fewer is the true sign of a peer that reads. 0 where that cannot be seen:
+        That they become fewer is the true sign of a peer that reads. None where that does not show:
         without Linux, on a unix socket, behind HTTP/2, and when the socket is gone. Costs about a
         microsecond.
         """

@@ -35,14 +35,14 @@ class HasNumber(Protocol):
     def fileno(self) -> int: ...
 
 
-def unread(of: HasNumber | None) -> int:
-    """Return how many bytes the peer of a socket has not acknowledged; 0 where that is unknown."""
+def unread(of: HasNumber | None) -> int | None:
+    """Return how many bytes the peer of a socket has not acknowledged; None if that is unknown."""
     if of is None or ioctl is None:
-        return 0
+        return None
     try:
         queued = ioctl(of.fileno(), TIOCOUTQ, _NO_BYTES)
     except (OSError, ValueError):  # It is closed, or no TCP socket.
-        return 0
+        return None
     return int.from_bytes(queued, sys.byteorder)
 
 

@@ -52,7 +52,7 @@ class StreamTransport:
     def is_blocked(self) -> bool:
         return self._is_full and not self._is_stopped
 
-    def unread(self) -> int:
+    def unread(self) -> int | None:
         return unread(self._bottom)
 
     def received(self) -> None:

@@ -107,7 +107,7 @@ class Gateway(GatewayConsumer):
                 "members": len(layer.registry.room_members(ROOM)),
                 "closed": closed,
                 "handled": handled,
-                "unread": max(each.unread() for each in list(transports)),
+                "unread": max(each.unread() or 0 for each in list(transports)),
                 "blocked": sum(each.is_blocked for each in list(transports)),
             },
         )

@@ -28,8 +28,12 @@ ROOM = Group("room")
 class Dribbling(Peer):
     """A client that never takes a frame, but whose kernel goes on acknowledging bytes."""
 
+    def __init__(self) -> None:
+        super().__init__(is_reading=False)
+        self.unread_bytes = 1 << 30
+
     def unread(self) -> int:
-        self.unread_bytes -= 1
+        self.unread_bytes = (self.unread_bytes or 0) - 1
         return self.unread_bytes
 
 
@@ -129,6 +133,13 @@ def test_budget_regains_its_share_of_the_time_and_no_more_than_it_had(budget: Bu
     assert budget.left(START + 1000) == pytest.approx(AT_ONCE)
 
 
+def test_time_that_no_client_is_to_blame_for_is_given_back(budget: Budget) -> None:
+    budget.enter(0.2, START)
+    budget.excuse(START + 0.1)
+    budget.leave(START + 0.1)
+    assert budget.left(START + 0.1) == pytest.approx(AT_ONCE)
+
+
 # Whom senders wait for
 
 
@@ -145,7 +156,7 @@ async def test_nobody_waits_while_nobody_is_behind(
 async def test_sender_waits_until_who_is_behind_has_caught_up(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
-    peer = Dribbling(is_reading=False)
+    peer = Dribbling()
     outbox = member(registry, Outbox(pump, peer))
     press(registry, outbox)
     waiting = asyncio.ensure_future(registry.pacer.wait(Group("room")))
@@ -159,7 +170,7 @@ async def test_sender_waits_until_who_is_behind_has_caught_up(
 async def test_bytes_that_leave_the_kernel_are_a_sign_of_reading(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
-    press(registry, member(registry, Outbox(pump, Dribbling(is_reading=False))))
+    press(registry, member(registry, Outbox(pump, Dribbling())))
     await waited(registry)
     assert registry.pacer.is_behind(Group("room"))  # It is waited for again, not given up.
 
@@ -200,7 +211,7 @@ async def test_client_that_was_given_up_and_catches_up_is_waited_for_again(
 async def test_closing_who_is_behind_frees_who_waits(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
-    outbox = member(registry, Outbox(pump, Dribbling(is_reading=False)))
+    outbox = member(registry, Outbox(pump, Dribbling()))
     press(registry, outbox)
     waiting = asyncio.ensure_future(registry.pacer.wait(Group("room")))
     await asyncio.sleep(0)
@@ -212,7 +223,7 @@ async def test_closing_who_is_behind_frees_who_waits(
 async def test_client_that_is_behind_in_another_room_is_nobodys_concern(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
-    press(registry, member(registry, Outbox(pump, Dribbling(is_reading=False)), "theirs"), "theirs")
+    press(registry, member(registry, Outbox(pump, Dribbling()), "theirs"), "theirs")
     member(registry, Outbox(pump, Peer()), "ours")
     waiting = asyncio.ensure_future(registry.pacer.wait(Group("ours")))
     await asyncio.sleep(0)
@@ -242,13 +253,28 @@ async def test_blocked_loop_holds_up_no_sender_to_clients_of_another(
     assert waiting.done()
 
 
+async def test_wait_for_our_own_side_costs_no_budget(
+    registry: ConnectionRegistry, pump: Pump
+) -> None:
+    peer = Peer(is_reading=False)
+    peer.unread_bytes = 0
+    outbox = member(registry, Outbox(pump, peer))
+    press(registry, outbox)
+    waiting = asyncio.ensure_future(registry.pacer.wait(ROOM))
+    await asyncio.sleep(0.01)  # What has to be paid back.
+    peer.is_reading = True
+    pump.call(outbox.flush)
+    await soon(waiting)
+    assert registry.pacer.left(ROOM) == pytest.approx(AT_ONCE, abs=1e-3)
+
+
 # How long
 
 
 async def test_one_call_waits_for_a_moment_and_no_longer(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
-    press(registry, member(registry, Outbox(pump, Dribbling(is_reading=False))))
+    press(registry, member(registry, Outbox(pump, Dribbling())))
     before = registry.pacer.left(Group("room"))
     await waited(registry)
     assert before - registry.pacer.left(Group("room")) <= LONGEST + 0.001
@@ -257,7 +283,7 @@ async def test_one_call_waits_for_a_moment_and_no_longer(
 async def test_room_whose_budget_is_spent_is_not_waited_for(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
-    press(registry, member(registry, Outbox(pump, Dribbling(is_reading=False))))
+    press(registry, member(registry, Outbox(pump, Dribbling())))
     for _ in range(3):
         await waited(registry)
     assert registry.pacer.left(Group("room")) < LONGEST / 2
@@ -267,7 +293,7 @@ async def test_new_connections_bring_no_new_budget(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
     for _ in range(5):
-        outbox = member(registry, Outbox(pump, Dribbling(is_reading=False)))
+        outbox = member(registry, Outbox(pump, Dribbling()))
         press(registry, outbox)
         await waited(registry)
         registry.evict(outbox.connection_id)
@@ -278,7 +304,7 @@ async def test_all_that_is_sent_to_single_clients_shares_a_budget(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
     for _ in range(5):
-        id = registry.register(outbox := Outbox(pump, Dribbling(is_reading=False)))
+        id = registry.register(outbox := Outbox(pump, Dribbling()))
         while not outbox.is_pressed:
             registry.send_text(id, "frame")
         await waited(registry, One(id))
@@ -290,7 +316,7 @@ async def test_all_rooms_together_spend_no_more_than_the_budget_of_the_process(
 ) -> None:
     rooms = [str(number) for number in range(2 * int(PROCESS_AT_ONCE / LONGEST))]
     for room in rooms:
-        press(registry, member(registry, Outbox(pump, Dribbling(is_reading=False)), room), room)
+        press(registry, member(registry, Outbox(pump, Dribbling()), room), room)
         await waited(registry, Group(room))
     assert registry.pacer.left(Group(rooms[-1])) < LONGEST / 2
 
@@ -306,7 +332,7 @@ async def test_budgets_of_rooms_are_forgotten_when_they_are_full_again(
 
 
 async def test_close_does_not_wait(registry: ConnectionRegistry, pump: Pump) -> None:
-    outbox = member(registry, Outbox(pump, Dribbling(is_reading=False)))
+    outbox = member(registry, Outbox(pump, Dribbling()))
     press(registry, outbox)
     waiting = asyncio.ensure_future(registry.pacer.wait(Group("room")))
     await asyncio.sleep(0)
@@ -426,7 +452,7 @@ async def test_sender_in_another_loop_learns_that_the_loop_takes_nothing(
 async def test_patience_with_clients_is_never_a_stalled_loop(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
-    press(registry, member(registry, Outbox(pump, Dribbling(is_reading=False))))
+    press(registry, member(registry, Outbox(pump, Dribbling())))
     await soon(asyncio.to_thread(registry.pacer.wait_in_thread, Group("room")))
 
 
@@ -456,7 +482,7 @@ async def test_thread_closes_connections_of_a_loop_that_takes_nothing(
 
 
 async def test_running_loop_is_never_made_to_wait(registry: ConnectionRegistry, pump: Pump) -> None:
-    press(registry, member(registry, Outbox(pump, Dribbling(is_reading=False))))
+    press(registry, member(registry, Outbox(pump, Dribbling())))
     before = registry.pacer.left(Group("room"))
     registry.pacer.wait_in_thread(Group("room"))
     assert registry.pacer.left(Group("room")) >= before
