@@ -11,6 +11,10 @@ import threading
 from base64 import b64encode
 from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class StalledClient:
@@ -56,7 +60,7 @@ class StalledClient:
                 texts.append(payload.decode())
         return texts, None
 
-    def __enter__(self) -> StalledClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -78,6 +82,16 @@ class EagerClient(StalledClient):
         self._received = bytearray()
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes came so far."""
+        return len(self._received)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server has ended the connection."""
+        return not self._reading.is_alive()
 
     def texts(self) -> list[str]:
         """Return the texts of the whole frames that came so far."""
