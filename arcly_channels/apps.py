@@ -14,7 +14,7 @@ class ArclyChannelsConfig(AppConfig):
     verbose_name = "Arcly Channels"
 
     def ready(self) -> None:
-        from arcly_channels import checks, checks_identity  # noqa: F401  # Registers them.
+        from arcly_channels import checks  # noqa: F401  # Registers them.
 
         if find_spec("prometheus_client") is not None:
             from arcly_channels import metrics

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.layers.configured import HINT, close_group, close_group_now, gateway_layers
-from arcly_channels.rooms import Tenant, lobby_name, token_group, user_group
+from arcly_channels.rooms import TenantLike, lobby_name, token_group, user_group
 
 _USER = CloseCode.UNAUTHENTICATED, "the user was disconnected"
 _TOKEN = CloseCode.UNAUTHENTICATED, "the token was revoked"
@@ -41,12 +41,12 @@ async def adisconnect_token(jti: object) -> int:
     return await close_group(_checked(token_group(_name(jti, "jti"))), *_TOKEN)
 
 
-def disconnect_tenant(tenant: Tenant) -> int:
+def disconnect_tenant(tenant: TenantLike) -> int:
     """Close every socket of a tenant. Its clients may come back: see `TenantRegistry.suspend`."""
     return close_group_now(_checked(_lobby(tenant)), *_TENANT)
 
 
-async def adisconnect_tenant(tenant: Tenant) -> int:
+async def adisconnect_tenant(tenant: TenantLike) -> int:
     """Do what `disconnect_tenant` does, in async code."""
     return await close_group(_checked(_lobby(tenant)), *_TENANT)
 
@@ -58,7 +58,7 @@ def _name(value: object, what: str) -> str:
     return str(value)
 
 
-def _lobby(tenant: Tenant | None) -> str:
+def _lobby(tenant: TenantLike | None) -> str:
     if tenant is None:
         raise TypeError("a tenant is needed; None would be those who have none")
     return lobby_name(tenant)

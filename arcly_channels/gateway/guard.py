@@ -12,15 +12,15 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
 from arcly_channels.fanout.audience import One
 from arcly_channels.gateway.subscriptions import collect_access, subscribe
-from arcly_channels.identity.access import Access
-from arcly_channels.identity.claims import Claims, expiry_of, get_verifier
+from arcly_channels.identity.claims import Access, Claims, expiry_of
 from arcly_channels.identity.handshake import Handshake
 from arcly_channels.identity.middleware import MISMATCH
 from arcly_channels.identity.refusal import chosen_subprotocol
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
+from arcly_channels.identity.verifier import get_verifier
 from arcly_channels.layers.base import GatewayLayer
-from arcly_channels.rooms import Tenant, lobby_name, tenant_id, token_group, user_group
+from arcly_channels.rooms import TenantLike, lobby_name, tenant_id, token_group, user_group
 from arcly_channels.session.client import ClientHandle
 
 REFRESH = "auth.refresh"
@@ -70,9 +70,9 @@ class Guard:
         return claims
 
     @property
-    def tenant(self) -> Tenant | None:
+    def tenant(self) -> TenantLike | None:
         """The tenant this client belongs to."""
-        tenant: Tenant | None = self.scope.get("tenant")
+        tenant: TenantLike | None = self.scope.get("tenant")
         return tenant
 
     async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:

@@ -1,19 +1,11 @@
-"""Claims: what is known about who is behind a connection, and for how long."""
+"""Claims: what is known about who is behind a connection, for how long, and what it allows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+import dataclasses
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-from django.core.exceptions import ImproperlyConfigured
-
-from arcly_channels.conf.identity import Jwt
-from arcly_channels.conf.settings import get_settings
-
-if TYPE_CHECKING:
-    from arcly_channels.identity.tokens import TokenVerifier
+from typing import Any
 
 Claims = Mapping[str, Any]
 
@@ -41,20 +33,58 @@ def _frozen(value: Any) -> Any:
     return value
 
 
-def get_verifier() -> TokenVerifier | None:
-    """Return what believes tokens as the settings say; None where they know no tokens."""
-    return load_verifier(get_settings().JWT)
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """Asks for one of `roles`, if there are any, and for all of `perms`.
+
+    A permission is `resource:action`; in a granted one, `*` stands for anything.
+    """
+
+    roles: frozenset[str] = frozenset()
+    perms: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, roles: object, perms: object, *, where: str) -> Access:
+        """Make one of what a developer wrote `where`: a string or several; else `TypeError`."""
+        access = cls(_names(roles, f"{where}: roles"), _names(perms, f"{where}: perms"))
+        for perm in access.perms:
+            if perm.count(":") != 1 or not all(perm.split(":")):
+                raise TypeError(f'{where}: a permission is "resource:action", not {perm!r}')
+        return access
+
+    def __bool__(self) -> bool:
+        return bool(self.roles or self.perms)
+
+    def allows(self, claims: Claims | None) -> bool:
+        """Return whether claims fulfil this. Of no claims, only asking for nothing does."""
+        if claims is None:
+            return not self
+        if self.roles and self.roles.isdisjoint(_strings(claims.get("role"))):
+            return False
+        granted = _strings(claims.get("perms"))
+        return all(any(_covers(each, perm) for each in granted) for perm in self.perms)
 
 
-@lru_cache(maxsize=1)
-def load_verifier(options: Jwt | None) -> TokenVerifier | None:
-    """Return what believes tokens as `options` say; raise `ImproperlyConfigured` for a bad key."""
-    if options is None:
-        return None
-    try:
-        from arcly_channels.identity.tokens import TokenVerifier  # PyJWT is an optional extra.
-    except ImportError as error:
-        raise ImproperlyConfigured(
-            'ARCLY_CHANNELS["JWT"] needs PyJWT: pip install "arcly_channels[jwt]"'
-        ) from error
-    return TokenVerifier(options)
+def _covers(granted: str, perm: str) -> bool:
+    """Return whether a granted permission, in which `*` stands for anything, covers `perm`."""
+    if granted in ("*", perm):
+        return True
+    resource, colon, action = granted.partition(":")
+    wanted_resource, _, wanted_action = perm.partition(":")
+    return bool(colon) and resource in ("*", wanted_resource) and action in ("*", wanted_action)
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    """Return the strings in a claim, which is one or a list of them; nothing in any other."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, (list, tuple)):
+        return tuple(each for each in value if isinstance(each, str))
+    return ()
+
+
+def _names(value: object, what: str) -> frozenset[str]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, Collection) or not all(isinstance(n, str) and n for n in names):
+        raise TypeError(f"{what} are a string or several, not {value!r}")
+    return frozenset(names)

@@ -12,13 +12,14 @@ from django.http import HttpRequest, HttpResponseBase
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import Refused
-from arcly_channels.identity.claims import Claims, get_verifier
-from arcly_channels.identity.handshake import Handshake, without_token
-from arcly_channels.identity.lookup import find_token
-from arcly_channels.identity.refusal import Send, refuse
+from arcly_channels.identity.claims import Claims
+from arcly_channels.identity.handshake import Handshake, find_token, without_token
+from arcly_channels.identity.refusal import refuse
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import Tenant, get_tenants, is_mismatched
 from arcly_channels.identity.users import aclaims_from, claims_from, get_claims_of_user
+from arcly_channels.identity.verifier import get_verifier
+from arcly_channels.transports.base import Send
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Any, Send], Awaitable[Any]]

@@ -15,8 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 
-from arcly_channels.identity.handshake import Handshake
-from arcly_channels.identity.lookup import UNUSABLE, find_token
+from arcly_channels.identity.handshake import UNUSABLE, Handshake, find_token
 from arcly_channels.identity.middleware import HttpIdentityMiddleware, IdentityMiddlewareStack
 
 SECRET = "s" * 32
