@@ -29,12 +29,18 @@ class Handshake:
 
     `headers` have lower-case names; one that came more than once has its values joined by commas,
     as Django does, so that no reader takes one of them for the only one (cookies by semicolons).
+    `varies_on` gathers the names that somebody has looked for, found or not, which is what `Vary`
+    has to tell caches; whoever looks at all of them adds `*`.
     """
 
     headers: Mapping[str, str] = dataclasses.field(repr=False)
     is_websocket: bool
     query_string: bytes = dataclasses.field(default=b"", repr=False)
     subprotocols: Sequence[str] = dataclasses.field(default=(), repr=False)
+    varies_on: set[str] = dataclasses.field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", _Watched(self.headers, self.varies_on))
 
     @classmethod
     def of_scope(cls, scope: Mapping[str, Any]) -> Handshake:
@@ -57,6 +63,25 @@ class Handshake:
         """Read a Django request."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         return cls(headers=headers, is_websocket=False)
+
+
+class _Watched(Mapping[str, str]):
+    """Headers that note which of them are looked for."""
+
+    def __init__(self, headers: Mapping[str, str], seen: set[str]) -> None:
+        self._headers = headers
+        self._seen = seen
+
+    def __getitem__(self, name: str) -> str:
+        self._seen.add(name)
+        return self._headers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._seen.add("*")
+        return iter(self._headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
 
 
 def without_token(scope: Mapping[str, Any]) -> dict[str, Any]:
