@@ -60,9 +60,9 @@ def lobby_name(tenant: TenantLike | None = None) -> str:
     return _sealed("lobby") if tenant is None else _sealed("lobby", tenant_id(tenant))
 
 
-def user_group(subject: str) -> str:
-    """Return the group of the connections whose claims have this `sub`."""
-    return _sealed("user", subject)
+def user_group(subject: str, tenant: TenantLike | None = None) -> str:
+    """Return the group of the connections whose claims have this `sub`; with `tenant`, in it."""
+    return _sealed("user", subject, *([] if tenant is None else [tenant_id(tenant)]))
 
 
 def token_group(id: str) -> str:

@@ -119,6 +119,16 @@ def _key_complaints(value: object) -> Complaints:
             yield f"is a secret of {len(secret)} bytes", hint
 
 
+def switch_complaints(key: str) -> Callable[[object], Complaints]:
+    """Return what yields what is wrong with a value of a setting that is True or False."""
+
+    def complaints(value: object) -> Complaints:
+        if not isinstance(value, bool):
+            yield f"{key} cannot be used", "Write True or False."
+
+    return complaints
+
+
 def callable_complaints(value: object) -> Complaints:
     """Yield what is wrong with a value of the setting `CLAIMS_FROM_USER`."""
     if value is not None and not isinstance(value, bool) and not _is_reference(value):

@@ -65,12 +65,20 @@ class Settings:
         default=None, metadata=_rules(identity.jwt_complaints, identity.read_jwt)
     )
     """Which tokens are believed; without it, none is looked for."""
+    QUERY_TOKENS: bool = dataclasses.field(
+        default=True, metadata=_rules(identity.switch_complaints("QUERY_TOKENS"))
+    )
+    """Whether a WebSocket's token may be in its URL, which proxies and servers log."""
     TOKEN_GRACE: float = _number(0)
     """How long a connection stays open after its token has expired."""
     CLAIMS_FROM_USER: Any = dataclasses.field(
         default=None, metadata=_rules(identity.callable_complaints)
     )
     """Where there is no token: makes claims of the logged-in user. True makes the usual ones."""
+    DISCONNECT_ON_LOGOUT: bool = dataclasses.field(
+        default=True, metadata=_rules(identity.switch_complaints("DISCONNECT_ON_LOGOUT"))
+    )
+    """Whether sockets end with the sessions of users who have claims by CLAIMS_FROM_USER."""
     TENANTS: Any = dataclasses.field(default=(), metadata=_rules(identity.tenants_complaints))
     """The tenants, or what returns them."""
     TENANT_STRATEGY: Any = dataclasses.field(

@@ -10,9 +10,20 @@ how many sockets were asked to close, and raise `ImproperlyConfigured` where no 
 
 from __future__ import annotations
 
+import copy
+from functools import partial
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
 
 from arcly_channels.close_codes import CloseCode
+from arcly_channels.conf.settings import get_settings
+from arcly_channels.identity.users import asubject_of, get_claims_of_user, subject_of
 from arcly_channels.layers.configured import HINT, close_group, close_group_now, gateway_layers
 from arcly_channels.rooms import TenantLike, lobby_name, token_group, user_group
 
@@ -21,14 +32,23 @@ _TOKEN = CloseCode.UNAUTHENTICATED, "the token was revoked"
 _TENANT = CloseCode.FORBIDDEN, "the tenant was disconnected"
 
 
-def disconnect_user(sub: object) -> int:
-    """Close every socket whose claims have this `sub`, whatever its tenant."""
-    return close_group_now(_checked(user_group(_name(sub, "sub"))), *_USER)
+def disconnect_user(sub: object, *, tenant: TenantLike | None = None) -> int:
+    """Close every socket whose claims have this `sub`: those of `tenant`, or all for None.
+
+    A user object stands for the `sub` that `CLAIMS_FROM_USER` gives it, or else for its key.
+    """
+    subject = subject_of(sub) if _is_user(sub) else _name(sub, "sub")
+    if subject is None:
+        return 0
+    return close_group_now(_checked(user_group(subject, tenant)), *_USER)
 
 
-async def adisconnect_user(sub: object) -> int:
+async def adisconnect_user(sub: object, *, tenant: TenantLike | None = None) -> int:
     """Do what `disconnect_user` does, in async code."""
-    return await close_group(_checked(user_group(_name(sub, "sub"))), *_USER)
+    subject = await asubject_of(sub) if _is_user(sub) else _name(sub, "sub")
+    if subject is None:
+        return 0
+    return await close_group(_checked(user_group(subject, tenant)), *_USER)
 
 
 def disconnect_token(jti: object) -> int:
@@ -49,6 +69,49 @@ def disconnect_tenant(tenant: TenantLike) -> int:
 async def adisconnect_tenant(tenant: TenantLike) -> int:
     """Do what `disconnect_tenant` does, in async code."""
     return await close_group(_checked(_lobby(tenant)), *_TENANT)
+
+
+def follow_users() -> None:
+    """Have sockets end with the sessions of their users, from now on.
+
+    That is at a logout, with a new password, and when a user is deactivated or deleted: where
+    `save` or `delete` does it, since an update of a queryset tells nobody.
+    """
+    user_logged_out.connect(_on_logout, dispatch_uid=__name__)
+    if apps.is_installed("django.contrib.auth"):
+        post_save.connect(_on_save, sender=settings.AUTH_USER_MODEL, dispatch_uid=__name__)
+        post_delete.connect(_on_delete, sender=settings.AUTH_USER_MODEL, dispatch_uid=__name__)
+
+
+def _on_logout(*, user: Any, **_: object) -> None:
+    if user is not None:
+        _end_sessions(user)
+
+
+def _on_save(*, instance: Any, using: str, **_: object) -> None:
+    # Django keeps the raw password until the user is saved, and not where only its hash is renewed.
+    if not instance.is_active or getattr(instance, "_password", None) is not None:
+        _end_sessions(instance, using)
+
+
+def _on_delete(*, instance: Any, using: str, **_: object) -> None:
+    _end_sessions(copy.copy(instance), using)  # The instance itself is about to lose its key.
+
+
+def _end_sessions(user: Any, using: str | None = None) -> None:
+    """Close the sockets of a user, once nobody can come back by a session that is to end."""
+    if get_settings().DISCONNECT_ON_LOGOUT and get_claims_of_user() is not None:
+        # Robust: whatever goes wrong there is logged, and the logout is done.
+        transaction.on_commit(partial(_close_sockets, user), using=using, robust=True)
+
+
+def _close_sockets(user: Any) -> None:
+    if gateway_layers():  # In a process without any, there is nothing to say.
+        disconnect_user(user)
+
+
+def _is_user(value: object) -> bool:
+    return getattr(value, "pk", None) is not None
 
 
 def _name(value: object, what: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from arcly_channels.rooms import TenantLike, token_group, user_group
+
 Claims = Mapping[str, Any]
 
 _FOR_EVER = 1e12
@@ -23,6 +25,17 @@ def expiry_of(claims: Claims | None) -> float | None:
     if isinstance(expiry, bool) or not isinstance(expiry, (int, float)):
         return None
     return float(max(0, expiry)) if expiry < _FOR_EVER else None
+
+
+def groups_of(claims: Claims | None, tenant: TenantLike | None) -> list[str]:
+    """Return the groups by which somebody is found who has these claims, in this tenant."""
+    subject, token = (claims or {}).get("sub"), (claims or {}).get("jti")
+    groups = []
+    if subject not in (None, ""):
+        groups.append(user_group(str(subject)))
+        if tenant is not None:
+            groups.append(user_group(str(subject), tenant))
+    return groups if token in (None, "") else [*groups, token_group(str(token))]
 
 
 def _frozen(value: Any) -> Any:

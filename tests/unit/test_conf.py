@@ -33,6 +33,8 @@ DEFAULTS = {
 OTHERS = {
     "JWT": None,
     "CLAIMS_FROM_USER": None,
+    "DISCONNECT_ON_LOGOUT": True,
+    "QUERY_TOKENS": True,
     "TENANTS": (),
     "TENANT_STRATEGY": None,
     "TENANT_FALLBACK": None,
@@ -84,6 +86,12 @@ def test_value_that_is_no_number_from_zero_is_a_problem(key: str, value: Any) ->
 def test_buffer_of_nothing_is_a_problem(key: str) -> None:
     (problem,) = problems({key: 0})
     assert problem.hint == "A whole number of at least 1 is needed."
+
+
+@pytest.mark.parametrize("key", ["QUERY_TOKENS", "DISCONNECT_ON_LOGOUT"])
+def test_switch_that_is_neither_is_a_problem(key: str) -> None:
+    (problem,) = problems({key: 1})
+    assert problem.hint == "Write True or False."
 
 
 @pytest.mark.parametrize("key", ["OUTBOUND_BUFFER", "INBOUND_BUFFER", "MAX_CONNECTIONS"])
