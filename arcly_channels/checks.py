@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from channels.routing import get_default_application
 from channels.security.websocket import OriginValidator
@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from arcly_channels.conf import settings as conf
 from arcly_channels.conf.identity import read_jwt
 from arcly_channels.gateway.consumer import GatewayConsumer
+from arcly_channels.identity.origin import SameHostOriginValidator
 from arcly_channels.identity.verifier import load_verifier
 from arcly_channels.layers.base import GatewayLayer
 
@@ -77,38 +78,56 @@ def check_identity(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 @register("arcly_channels", "security")
 def check_origins(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """W001: a page of any site can open a gateway's WebSocket with its visitor's cookies."""
+    return [
+        checks.Warning(
+            f"{_name(routed.gateway)} is routed {routed.past}",
+            hint="Write AllowedHostsOriginValidator(…) of channels.security.websocket around the "
+            'application for "websocket" in the ProtocolTypeRouter, and name your hosts in '
+            "ALLOWED_HOSTS.",
+            id="arcly_channels.W001",
+        )
+        for routed in _routed_gateways()
+        if routed.past
+    ]
+
+
+class _Routed(NamedTuple):
+    """A gateway that the project serves, and what is wrong with how its origins are looked at."""
+
+    gateway: type[GatewayConsumer]
+    past: str
+
+
+def _routed_gateways() -> list[_Routed]:
+    """Return the gateways that the project's tree of routers and middleware leads to.
+
+    What a wrapper keeps in a closure is not found.
+    """
     try:
         application = get_default_application()
     except ImproperlyConfigured:
         return []  # There is none, or Django and the server have words of their own.
-    return [
-        checks.Warning(
-            f"{gateway.__module__}.{gateway.__qualname__} is routed without an origin validator",
-            hint="Write AllowedHostsOriginValidator(…) of channels.security.websocket around the "
-            'application for "websocket" in the ProtocolTypeRouter.',
-            id="arcly_channels.W001",
-        )
-        for gateway in unvalidated_gateways(application)
-    ]
+    return list(dict.fromkeys(_walk(application, "without an origin validator", set())))
 
 
-def unvalidated_gateways(application: object) -> list[type[GatewayConsumer]]:
-    """Return the gateways that a tree of routers and middleware leads to past any validator.
-
-    What a wrapper keeps in a closure is not found.
-    """
-    return list(dict.fromkeys(_walk(application, set())))
-
-
-def _walk(node: object, seen: set[int]) -> Iterator[type[GatewayConsumer]]:
-    if node is None or id(node) in seen or isinstance(node, OriginValidator):
+def _walk(node: object, past: str, seen: set[tuple[int, str]]) -> Iterator[_Routed]:
+    if node is None or (id(node), past) in seen:
         return
-    seen.add(id(node))
+    seen.add((id(node), past))
+    if isinstance(node, SameHostOriginValidator):
+        past = ""
+    elif isinstance(node, OriginValidator) and past:
+        is_open = "*" in node.allowed_origins
+        past = 'behind an origin validator that lets in every origin, "*"' if is_open else ""
     consumer = getattr(node, "consumer_class", None)  # Of what `as_asgi` returns.
     if isinstance(consumer, type) and issubclass(consumer, GatewayConsumer):
-        yield consumer
+        yield _Routed(consumer, past)
     for child in _children(node):
-        yield from _walk(child, seen)
+        yield from _walk(child, past, seen)
+
+
+def _name(gateway: type[GatewayConsumer]) -> str:
+    return f"{gateway.__module__}.{gateway.__qualname__}"
 
 
 def _children(node: object) -> Iterator[object]:

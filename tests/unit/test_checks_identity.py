@@ -14,7 +14,7 @@ from django.core.checks import run_checks
 from django.urls import path
 
 from arcly_channels import GatewayConsumer
-from arcly_channels.identity import IdentityMiddlewareStack
+from arcly_channels.identity import IdentityMiddlewareStack, SameHostOriginValidator
 
 SECRET = "s" * 32
 
@@ -51,6 +51,14 @@ def found(id: str) -> list[str]:
     ]
 
 
+def serve(settings: Any, monkeypatch: pytest.MonkeyPatch, application: Any) -> None:
+    """Make an application for WebSockets that of the project."""
+    module: Any = ModuleType("routed_application")
+    module.application = ProtocolTypeRouter({"http": plain, "websocket": application})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.ASGI_APPLICATION = f"{module.__name__}.application"
+
+
 @pytest.mark.parametrize(
     ("application", "named"),
     [
@@ -60,6 +68,8 @@ def found(id: str) -> list[str]:
         (wrapped(router(Lobby)), ["Lobby"]),
         (AllowedHostsOriginValidator(wrapped(router(Lobby))), []),
         (wrapped(OriginValidator(router(Lobby), ["https://example.com"])), []),
+        (wrapped(SameHostOriginValidator(router(Lobby))), []),
+        (OriginValidator(SameHostOriginValidator(router(Lobby)), ["*"]), []),
         (wrapped(URLRouter([route("a", router(Lobby)), route("b", plain)])), ["Lobby"]),
         (
             URLRouter([
@@ -72,15 +82,27 @@ def found(id: str) -> list[str]:
 def test_gateways_without_an_origin_validator_are_named(
     settings: Any, monkeypatch: pytest.MonkeyPatch, application: Any, named: list[str]
 ) -> None:
-    module = ModuleType("routed_application")
-    module.application = ProtocolTypeRouter(  # type: ignore[attr-defined]
-        {"http": plain, "websocket": application}
-    )
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    settings.ASGI_APPLICATION = f"{module.__name__}.application"
+    serve(settings, monkeypatch, application)
     assert found("W001") == [
         f"{__name__}.{name} is routed without an origin validator" for name in named
     ]
+
+
+@pytest.mark.parametrize("origins", [["*"], ["https://example.com", "*"]])
+def test_a_validator_that_lets_everybody_in_is_none(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, origins: list[str]
+) -> None:
+    serve(settings, monkeypatch, wrapped(OriginValidator(router(Lobby), origins)))
+    (message,) = found("W001")
+    assert message.startswith(f"{__name__}.Lobby is routed behind an origin validator that")
+
+
+def test_allowed_hosts_of_everybody_validate_nothing(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    serve(settings, monkeypatch, AllowedHostsOriginValidator(router(Lobby)))
+    assert len(found("W001")) == 1
 
 
 @pytest.mark.parametrize("path", [None, "", "nowhere.application", "os.path.gone"])
