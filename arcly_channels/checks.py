@@ -75,6 +75,17 @@ def check_identity(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
     return found
 
 
+@register("arcly_channels", "security", deploy=True)
+def check_query_tokens(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """W002: tokens may be in the URLs of WebSockets, which proxies and servers log."""
+    given = getattr(settings, conf.NAME, {})
+    if conf.problems(given) or not given.get("JWT") or not given.get("QUERY_TOKENS", True):
+        return []
+    hint = 'Have pages send theirs as the subprotocols "bearer", token; set QUERY_TOKENS to False.'
+    message = "tokens are taken from the URL of a WebSocket, which proxies and servers log"
+    return [checks.Warning(message, hint=hint, id="arcly_channels.W002")]
+
+
 @register("arcly_channels", "security")
 def check_origins(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """W001: a page of any site can open a gateway's WebSocket with its visitor's cookies."""

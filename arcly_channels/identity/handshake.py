@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -84,21 +84,50 @@ class _Watched(Mapping[str, str]):
         return len(self._headers)
 
 
-def without_token(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a WebSocket's scope whose query and subprotocols carry no token.
+def without_token(scope: Mapping[str, Any], cookie: str | None) -> dict[str, Any]:
+    """Return a copy of a WebSocket's scope that holds no token: what is in it is logged and echoed.
 
-    Those two are what applications log, report and echo. `bearer` stays among the subprotocols: a
-    browser that offered some wants one accepted.
+    All else stays, in the headers too: other cookies, other schemes of `Authorization`, and
+    `bearer` among the subprotocols, since a browser that offered some wants one accepted.
     """
-    pairs = bytes(scope.get("query_string", b"")).split(b"&")
-    kept = [pair for pair in pairs if split_pair(pair)[0] != TOKEN_PARAMETER]
     offered = list(scope.get("subprotocols", ()))
-    subprotocols = [
-        each
-        for index, each in enumerate(offered)
-        if index == 0 or offered[index - 1] != TOKEN_SUBPROTOCOL
-    ]
-    return {**scope, "query_string": b"&".join(kept), "subprotocols": subprotocols}
+    tokens = {each for before, each in itertools.pairwise(offered) if before == TOKEN_SUBPROTOCOL}
+    tokens.discard(TOKEN_SUBPROTOCOL)
+    is_token: dict[bytes, Callable[[str], bool]] = {
+        b"authorization": _is_bearer,
+        b"cookie": lambda pair: pair.partition("=")[0] == cookie,
+        b"sec-websocket-protocol": tokens.__contains__,
+    }
+    pairs = bytes(scope.get("query_string", b"")).split(b"&")
+    blanked: dict[str, Any] = {
+        "headers": list(_without(scope.get("headers", ()), is_token)),
+        "query_string": b"&".join(each for each in pairs if split_pair(each)[0] != TOKEN_PARAMETER),
+        "subprotocols": [each for each in offered if each not in tokens],
+    }
+    if "cookies" in scope:  # Of Channels' CookieMiddleware.
+        blanked["cookies"] = {
+            key: scope["cookies"][key] for key in scope["cookies"] if key != cookie
+        }
+    return {**scope, **blanked}
+
+
+def _without(
+    headers: Iterable[tuple[bytes, bytes]], is_token: Mapping[bytes, Callable[[str], bool]]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield headers without the parts that are tokens, and without those that are nothing else."""
+    for name, value in headers:
+        found = is_token.get(name.lower())
+        if found is not None:
+            separator = ";" if name.lower() == b"cookie" else ","
+            parts = value.decode("latin-1").split(separator)
+            kept = [part for part in parts if not found(part.strip())]
+            value = value if kept == parts else separator.join(kept).strip().encode("latin-1")
+        if value or found is None:
+            yield name, value
+
+
+def _is_bearer(credentials: str) -> bool:
+    return credentials.partition(" ")[0].lower() == TOKEN_SUBPROTOCOL
 
 
 def split_pair(pair: bytes) -> tuple[str, str]:
@@ -107,17 +136,19 @@ def split_pair(pair: bytes) -> tuple[str, str]:
     return unquote_plus(name), unquote_plus(value)
 
 
-def find_token(handshake: Handshake, cookie: str | None) -> str | None:
+def find_token(handshake: Handshake, cookie: str | None, *, in_query: bool = True) -> str | None:
     """Return the token of a request, or None when there is none in any place.
 
     The order: `Authorization: Bearer`, the signed cookie of that name, and for a WebSocket the
-    query parameter `access_token` and the pair `bearer, <token>` of subprotocols. Never raises.
+    query parameter `access_token`, unless it does not count, and the pair `bearer, <token>` of
+    subprotocols. Never raises.
     """
     places: list[Callable[[], Iterator[str]]] = [lambda: _in_authorization(handshake)]
     if cookie is not None:
         places.append(lambda: _in_cookie(handshake, cookie))
-    if handshake.is_websocket:
+    if handshake.is_websocket and in_query:
         places.append(lambda: _in_query(handshake))
+    if handshake.is_websocket:
         places.append(lambda: _in_subprotocols(handshake))
     for place in places:
         found = list(place())

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from arcly_channels.close_codes import CloseCode
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
 from arcly_channels.identity.claims import Claims
 from arcly_channels.identity.handshake import Handshake, find_token, without_token
@@ -47,8 +48,8 @@ class ClaimsMiddleware:
     """Sets `scope["claims"]`: the claims of the token that is believed, or None.
 
     Works on the types `websocket` and `http`, and passes others on. Nothing that a client sends
-    makes it fail. Inside, the query string and the subprotocols of a WebSocket hold no token. The
-    responses of HTTP vary on the headers that were looked at.
+    makes it fail. Inside, the scope of a WebSocket holds no token, neither in its URL nor in its
+    headers. The responses of HTTP vary on the headers that were looked at.
     """
 
     def __init__(self, inner: App) -> None:
@@ -58,8 +59,10 @@ class ClaimsMiddleware:
         if scope["type"] in ("websocket", "http"):
             handshake = Handshake.of_scope(scope)
             claims = await self._claims(scope, handshake)
-            is_websocket = scope["type"] == "websocket" and get_verifier() is not None
-            scope = {**(without_token(scope) if is_websocket else scope), "claims": claims}
+            verifier = get_verifier()
+            if verifier is not None and handshake.is_websocket:
+                scope = without_token(scope, verifier.cookie)
+            scope = {**scope, "claims": claims}
             send = _varying(send, handshake)
         return await self.inner(scope, receive, send)
 
@@ -161,9 +164,11 @@ async def _user(request: HttpRequest) -> Any:
 def _claims_of_token(handshake: Handshake) -> tuple[Claims | None, ClaimsOfUser | None]:
     """Return the claims of a token that is believed; where there is none, what asks the user."""
     verifier = get_verifier()
-    token = None if verifier is None else find_token(handshake, verifier.cookie)
-    if verifier is not None and token is not None:
-        return verifier.verify(token), None
+    if verifier is not None:
+        in_query = get_settings().QUERY_TOKENS
+        token = find_token(handshake, verifier.cookie, in_query=in_query)
+        if token is not None:
+            return verifier.verify(token), None
     make = get_claims_of_user()
     if make is not None:
         handshake.varies_on.add(OF_SESSIONS)

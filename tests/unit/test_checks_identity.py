@@ -111,6 +111,28 @@ def test_without_an_application_there_is_nothing_to_warn_of(settings: Any, path:
     assert found("W001") == []
 
 
+def deployed() -> list[str]:
+    messages = run_checks(tags=["arcly_channels"], include_deployment_checks=True)
+    return [str(each.id) for each in messages]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"JWT": {"KEYS": [SECRET]}}, ["arcly_channels.W002"]),
+        ({"JWT": {"KEYS": [SECRET]}, "QUERY_TOKENS": True}, ["arcly_channels.W002"]),
+        ({"JWT": {"KEYS": [SECRET]}, "QUERY_TOKENS": False}, []),
+        ({"CLAIMS_FROM_USER": True}, []),
+    ],
+)
+def test_tokens_in_urls_are_warned_of_where_a_project_is_deployed(
+    settings: Any, options: Any, expected: list[str]
+) -> None:
+    settings.ARCLY_CHANNELS = options
+    assert deployed() == expected
+    assert found("W002") == []  # Not while it is developed.
+
+
 def test_a_short_secret_is_an_error_that_does_not_show_it(settings: Any) -> None:
     settings.ARCLY_CHANNELS = {"JWT": {"KEYS": [SECRET[:-1]]}}
     (message,) = found("E001")
