@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from channels.routing import get_default_application
 from channels.security.websocket import OriginValidator
@@ -14,11 +15,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from arcly_channels.conf import settings as conf
-from arcly_channels.conf.identity import read_jwt
+from arcly_channels.conf.identity import Complaints, read_jwt
+from arcly_channels.conf.spelling import did_you_mean, meant
 from arcly_channels.gateway.consumer import GatewayConsumer
 from arcly_channels.identity.origin import SameHostOriginValidator
 from arcly_channels.identity.verifier import load_verifier
 from arcly_channels.layers.base import GatewayLayer
+
+LAYER = "arcly_channels.layers.LocalChannelLayer"
+NAMES = (conf.NAME, "CHANNEL_LAYERS")
+"""The settings of Django that this package reads."""
 
 REFERENCES = ("CLAIMS_FROM_USER", "TENANTS", "TENANT_STRATEGY")
 
@@ -36,23 +42,84 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 
 @register("arcly_channels")
-def check_layers(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E002: the CONFIG of one of our layers in CHANNEL_LAYERS cannot be used."""
+def check_names(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """W003: a setting of Django is there under a name like ours, and nobody reads it."""
     found: list[CheckMessage] = []
-    for alias, layer in getattr(settings, "CHANNEL_LAYERS", {}).items():
+    for name in sorted(set(dir(settings)) - set(NAMES)):
+        intended = meant(name, NAMES, cutoff=0.9)
+        if intended is not None:
+            message, hint = f"nobody reads the setting {name}", f"Did you mean {intended}?"
+            found.append(checks.Warning(message, hint=hint, id="arcly_channels.W003"))
+    return found
+
+
+@register("arcly_channels")
+def check_layers(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E002: the CONFIG of one of our layers cannot be used. E004: nor can a BACKEND."""
+    found: list[CheckMessage] = []
+    for alias, layer in _layers().items():
+        backend = _backend(layer)
+        if backend is None:
+            given = layer.get("BACKEND") if isinstance(layer, dict) else None
+            message = f'the BACKEND of CHANNEL_LAYERS["{alias}"] cannot be imported: {given!r}'
+            name = meant(given, [LAYER], cutoff=0.7)
+            hint = f"Did you mean {name}?" if name else "Is its package installed?"
+            found.append(Error(message, hint=hint, id="arcly_channels.E004"))
+        elif _is_ours(backend):
+            found.extend(
+                Error(message, hint=hint, id="arcly_channels.E002")
+                for message, hint in _config_complaints(alias, backend, layer.get("CONFIG", {}))
+            )
+    return found
+
+
+@register("arcly_channels")
+def check_gateways(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E005: a gateway is routed whose layer is missing, or is not one of ours."""
+    found: list[CheckMessage] = []
+    for gateway in dict.fromkeys(routed.gateway for routed in _routed_gateways()):
+        alias, layers = gateway.channel_layer_alias, _layers()
+        backend = _backend(layers.get(alias))
+        if alias not in layers or (isinstance(backend, type) and not _is_ours(backend)):
+            what = "is not one of ours" if alias in layers else "is missing"
+            message = (
+                f'{_name(gateway)} is routed, and its layer, CHANNEL_LAYERS["{alias}"], {what}'
+            )
+            hint = f'Its BACKEND has to be "{LAYER}".'
+            found.append(Error(message, hint=hint, id="arcly_channels.E005"))
+    return found
+
+
+def _layers() -> dict[str, Any]:
+    return getattr(settings, "CHANNEL_LAYERS", {})
+
+
+def _backend(layer: Any) -> object:
+    """Return what the BACKEND of a layer leads to; None where that is nothing."""
+    try:
+        found: object = import_string(layer["BACKEND"])
+    except (ImportError, KeyError, TypeError, AttributeError):
+        return None
+    return found
+
+
+def _is_ours(backend: object) -> TypeGuard[type[GatewayLayer]]:
+    return isinstance(backend, type) and issubclass(backend, GatewayLayer)
+
+
+def _config_complaints(alias: str, backend: type[GatewayLayer], config: Any) -> Complaints:
+    where = f'the CONFIG of CHANNEL_LAYERS["{alias}"]'
+    options = list(inspect.signature(backend).parameters)
+    unknown = [key for key in config if key not in options] if isinstance(config, dict) else []
+    for key in unknown:
+        advice = did_you_mean(key, options) or "Drop it. "
+        yield f"{where} has no option {key!r}", f"{advice}The options are {', '.join(options)}."
+    if not unknown:
         try:
-            backend = import_string(layer["BACKEND"])
-        except (ImportError, KeyError, TypeError):
-            continue  # Channels has words of its own for these.
-        if not (isinstance(backend, type) and issubclass(backend, GatewayLayer)):
-            continue
-        try:
-            backend(**layer.get("CONFIG", {}))
+            backend(**config)
         except (TypeError, ValueError) as error:
             hint = f"Options and what they mean: {backend.__module__}.{backend.__qualname__}."
-            message = f'the CONFIG of CHANNEL_LAYERS["{alias}"] cannot be used: {error}'
-            found.append(Error(message, hint=hint, id="arcly_channels.E002"))
-    return found
+            yield f"{where} cannot be used: {error}", hint
 
 
 @register("arcly_channels")

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from arcly_channels.conf.spelling import did_you_mean
+
 Complaints = Iterator[tuple[str, str]]
 """What is wrong, and what would be right."""
 
@@ -89,7 +91,8 @@ def jwt_complaints(value: object) -> Complaints:
     }
     for key in value:
         if key not in checks:
-            yield "JWT has an unknown key", f"The keys are {', '.join(checks)}."
+            hint = f"{did_you_mean(key, checks)}The keys are {', '.join(checks)}."
+            yield "JWT has an unknown key", hint
     for key, (is_valid, hint) in checks.items():
         if (key in value or key == "KEYS") and not is_valid(value.get(key)):
             yield f'JWT["{key}"] cannot be used', hint

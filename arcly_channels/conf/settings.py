@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from arcly_channels.conf import identity
+from arcly_channels.conf.spelling import did_you_mean
 
 NAME = "ARCLY_CHANNELS"
 
@@ -131,7 +132,7 @@ def problems(given: object) -> list[Problem]:
     found = []
     for key, value in given.items():
         if key not in fields:
-            hint = f"The keys are {', '.join(fields)}."
+            hint = f"{did_you_mean(key, fields)}The keys are {', '.join(fields)}."
             found.append(Problem(f"{NAME} has no setting {key!r}", hint))
         elif "complaints" in fields[key].metadata:
             complaints = fields[key].metadata["complaints"](value)

@@ -111,6 +111,41 @@ def test_without_an_application_there_is_nothing_to_warn_of(settings: Any, path:
     assert found("W001") == []
 
 
+class Elsewhere(GatewayConsumer):
+    channel_layer_alias = "other"
+
+
+OURS = {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}
+THEIRS = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+
+
+@pytest.mark.parametrize(
+    ("layers", "lost"),
+    [
+        ({"default": OURS, "other": OURS}, []),
+        ({"default": OURS}, ["Elsewhere"]),
+        ({"default": OURS, "other": THEIRS}, ["Elsewhere"]),
+        ({"default": THEIRS, "other": OURS}, ["Lobby"]),
+        ({}, ["Lobby", "Elsewhere"]),
+        (None, ["Lobby", "Elsewhere"]),
+        # Said by E002 and E004.
+        ({"default": {"BACKEND": "no.Layer"}, "other": {**OURS, "CONFIG": {"x": 1}}}, []),
+    ],
+)
+def test_routed_gateway_needs_a_layer_of_ours(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, layers: Any, lost: list[str]
+) -> None:
+    serve(settings, monkeypatch, AllowedHostsOriginValidator(router(Lobby, Elsewhere)))
+    if layers is None:
+        del settings.CHANNEL_LAYERS
+    else:
+        settings.CHANNEL_LAYERS = layers
+    messages = found("E005")
+    assert [message.partition(" ")[0] for message in messages] == [
+        f"{__name__}.{name}" for name in lost
+    ]
+
+
 def deployed() -> list[str]:
     messages = run_checks(tags=["arcly_channels"], include_deployment_checks=True)
     return [str(each.id) for each in messages]

@@ -111,6 +111,23 @@ def test_unknown_key_is_a_problem_and_the_hint_names_the_keys() -> None:
     assert all(key in problem.hint for key in DEFAULTS)
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"OUTBOUND_BUFER": 1}, "Did you mean OUTBOUND_BUFFER? "),
+        ({"TENANT": []}, "Did you mean TENANTS? "),
+        ({"jwt": None}, "Did you mean JWT? "),
+        ({"MAXIMUM": 1}, "The keys are "),
+        ({1: 1}, "The keys are "),
+        ({"JWT": {"KEYS": ["s" * 32], "AUDIENCES": "x"}}, "Did you mean AUDIENCE? "),
+        ({"JWT": {"KEYS": ["s" * 32], "key": "x"}}, "Did you mean KEYS? "),
+    ],
+)
+def test_hint_about_an_unknown_key_says_what_was_meant(given: Any, hint: str) -> None:
+    (problem,) = problems(given)
+    assert problem.hint.startswith(hint)
+
+
 @pytest.mark.parametrize("given", [None, [], "OUTBOUND_BUFFER", 1])
 def test_setting_that_is_no_dict_is_a_problem(given: object) -> None:
     (problem,) = problems(given)
