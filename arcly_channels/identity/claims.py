@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +26,43 @@ def expiry_of(claims: Claims | None) -> float | None:
     if isinstance(expiry, bool) or not isinstance(expiry, (int, float)):
         return None
     return float(max(0, expiry)) if expiry < _FOR_EVER else None
+
+
+class Deadline:
+    """The moment at which claims end. The earlier of two clocks decides.
+
+    One is the clock of the wall, which a token's `exp` is about. The other is one that nobody can
+    set, on which that moment is marked when the claims come. So setting the wall's clock back
+    gives no token a longer life.
+    """
+
+    __slots__ = ("_clocks",)
+
+    def __init__(self, *clocks: tuple[Callable[[], float], float]) -> None:
+        self._clocks = clocks
+
+    @classmethod
+    def of(
+        cls,
+        claims: Claims | None,
+        *,
+        grace: float = 0,
+        wall: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] | None = None,
+    ) -> Deadline | None:
+        """Return the end of claims that have just come, `grace` seconds after their `exp`.
+
+        None where they do not end.
+        """
+        expiry = expiry_of(claims)
+        if expiry is None:
+            return None
+        end, wall, monotonic = expiry + grace, wall or time.time, monotonic or time.monotonic
+        return cls((wall, end), (monotonic, monotonic() + end - wall()))
+
+    def time_left(self) -> float:
+        """Return how many seconds are left; 0 or less means that the claims have ended."""
+        return min(end - clock() for clock, end in self._clocks)
 
 
 def groups_of(claims: Claims | None, tenant: TenantLike | None) -> list[str]:
