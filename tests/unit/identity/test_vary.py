@@ -13,6 +13,8 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.middleware.cache import FetchFromCacheMiddleware, UpdateCacheMiddleware
 from django.test import AsyncRequestFactory, RequestFactory
+from django.views.decorators.cache import cache_page
+from django.views.decorators.vary import vary_on_headers
 
 from arcly_channels.identity import HttpIdentityMiddleware, IdentityMiddlewareStack
 from arcly_channels.identity.handshake import Handshake
@@ -176,6 +178,14 @@ def test_a_page_depends_on_nothing_where_no_identity_is_looked_for(identity_sett
     request: Any = RequestFactory().get("/", headers=bearer("ann"))
     response: Any = HttpIdentityMiddleware(page)(request)
     assert not response.has_header("Vary")
+
+
+def test_a_page_that_its_view_caches_is_kept_apart_by_what_it_says_itself() -> None:
+    varying = vary_on_headers("Authorization", "Cookie", "X-Tenant")
+    answer = HttpIdentityMiddleware(cache_page(60)(varying(page)))
+    ann, bob = (prepared(RequestFactory().get("/"), cookie(name), "") for name in ("ann", "bob"))
+    pages: list[Any] = [answer(request) for request in (ann, bob, ann)]
+    assert [each.content[:3] for each in pages] == [b"ann", b"bob", b"ann"]
 
 
 # ASGI
