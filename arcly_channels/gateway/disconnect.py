@@ -11,11 +11,12 @@ how many sockets were asked to close, and raise `ImproperlyConfigured` where no 
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -79,8 +80,10 @@ def follow_users() -> None:
     """
     user_logged_out.connect(_on_logout, dispatch_uid=__name__)
     if apps.is_installed("django.contrib.auth"):
-        post_save.connect(_on_save, sender=settings.AUTH_USER_MODEL, dispatch_uid=__name__)
-        post_delete.connect(_on_delete, sender=settings.AUTH_USER_MODEL, dispatch_uid=__name__)
+        for model in apps.get_models():
+            if issubclass(model, get_user_model()):  # It, and its proxies.
+                post_save.connect(_on_save, sender=model, dispatch_uid=__name__)
+                post_delete.connect(_on_delete, sender=model, dispatch_uid=__name__)
 
 
 def _on_logout(*, user: Any, **_: object) -> None:
@@ -90,22 +93,25 @@ def _on_logout(*, user: Any, **_: object) -> None:
 
 def _on_save(*, instance: Any, using: str, **_: object) -> None:
     # Django keeps the raw password until the user is saved, and not where only its hash is renewed.
-    if not instance.is_active or getattr(instance, "_password", None) is not None:
+    if not getattr(instance, "is_active", True) or getattr(instance, "_password", None) is not None:
         _end_sessions(instance, using)
 
 
 def _on_delete(*, instance: Any, using: str, **_: object) -> None:
-    _end_sessions(copy.copy(instance), using)  # The instance itself is about to lose its key.
+    _end_sessions(instance, using)
 
 
 def _end_sessions(user: Any, using: str | None = None) -> None:
     """Close the sockets of a user, once nobody can come back by a session that is to end."""
     if get_settings().DISCONNECT_ON_LOGOUT and get_claims_of_user() is not None:
+        user = copy.copy(user)  # One that is deleted loses its key before the commit.
         # Robust: whatever goes wrong there is logged, and the logout is done.
         transaction.on_commit(partial(_close_sockets, user), using=using, robust=True)
 
 
 def _close_sockets(user: Any) -> None:
+    with suppress(AttributeError):  # Where a project computes it.
+        user.is_active = True  # The claims of its sockets were made when it was.
     if gateway_layers():  # In a process without any, there is nothing to say.
         disconnect_user(user)
 

@@ -37,7 +37,7 @@ class Handshake:
     is_websocket: bool
     query_string: bytes = dataclasses.field(default=b"", repr=False)
     subprotocols: Sequence[str] = dataclasses.field(default=(), repr=False)
-    varies_on: set[str] = dataclasses.field(default_factory=set, init=False)
+    varies_on: set[str] = dataclasses.field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", _Watched(self.headers, self.varies_on))

@@ -17,11 +17,20 @@ from django.db import transaction
 
 from arcly_channels import adisconnect_user, disconnect_user
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.gateway.disconnect import follow_users
 from arcly_channels.identity import Tenant
 from arcly_channels.identity.claims import groups_of
 from arcly_channels.layers.local import LocalChannelLayer
 
 numbers = itertools.count()
+
+
+class Staff(get_user_model()):  # type: ignore[misc]
+    """The user by another name, as many an admin has it."""
+
+    class Meta:
+        proxy = True
+        app_label = "auth"
 
 
 class User:
@@ -141,7 +150,12 @@ def delete(user: Any) -> None:
     user.delete()
 
 
-ENDS = pytest.mark.parametrize("end", [log_out, set_password, deactivate, delete])
+def deactivate_staff(user: Any) -> None:
+    follow_users()  # As at the start, when the models of a project are all there.
+    deactivate(Staff.objects.get(pk=user.pk))
+
+
+ENDS = pytest.mark.parametrize("end", [log_out, set_password, deactivate, deactivate_staff, delete])
 
 
 @ENDS
@@ -150,6 +164,20 @@ def test_sockets_end_with_the_session(ann: Any, committed: Any, end: Any) -> Non
     with committed():
         end(ann)
     assert (hers.close_code, other.close_code) == (4401, None)
+
+
+@ENDS
+def test_sockets_end_whatever_claims_a_user_has_left(
+    project: Any, ann: Any, committed: Any, end: Any
+) -> None:
+    def make(user: Any) -> Any:
+        return {"sub": user.get_username()} if user.is_active else None
+
+    project.ARCLY_CHANNELS = {"CLAIMS_FROM_USER": make}
+    hers = connected("ann")
+    with committed():
+        end(ann)
+    assert hers.close_code == 4401
 
 
 @ENDS
