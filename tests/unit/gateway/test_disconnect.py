@@ -60,7 +60,7 @@ def connected(sub: str, tenant: Any = None) -> Outbox:
     """Return the outbox of a socket that is in the groups a gateway puts it into."""
     layer, outbox, claims = get_channel_layer(), Outbox(), {"sub": sub, "jti": "j"}
     assert isinstance(layer, LocalChannelLayer)
-    id = layer.connect(f"specific.x!{next(numbers)}", outbox, claims)
+    id = layer.connect(f"specific.x!{next(numbers)}", outbox)
     for group in groups_of(claims, tenant):
         async_to_sync(layer.join)(id, group)
     return outbox
