@@ -12,15 +12,15 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
 from arcly_channels.fanout.audience import One
 from arcly_channels.gateway.subscriptions import collect_access, subscribe
-from arcly_channels.identity.access import Access
-from arcly_channels.identity.claims import Claims, expiry_of, get_verifier
+from arcly_channels.identity.claims import Access, Claims, expiry_of, groups_of
 from arcly_channels.identity.handshake import Handshake
 from arcly_channels.identity.middleware import MISMATCH
 from arcly_channels.identity.refusal import chosen_subprotocol
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
+from arcly_channels.identity.verifier import get_verifier
 from arcly_channels.layers.base import GatewayLayer
-from arcly_channels.rooms import Tenant, lobby_name, tenant_id, token_group, user_group
+from arcly_channels.rooms import TenantLike, lobby_name, tenant_id
 from arcly_channels.session.client import ClientHandle
 
 REFRESH = "auth.refresh"
@@ -70,9 +70,9 @@ class Guard:
         return claims
 
     @property
-    def tenant(self) -> Tenant | None:
+    def tenant(self) -> TenantLike | None:
         """The tenant this client belongs to."""
-        tenant: Tenant | None = self.scope.get("tenant")
+        tenant: TenantLike | None = self.scope.get("tenant")
         return tenant
 
     async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
@@ -137,7 +137,7 @@ class Guard:
     async def _enter(self) -> None:
         """Join the groups through which this client is reached, and start its time."""
         client = self._registered()
-        for group in (lobby_name(self.tenant), *_groups_of(self.claims)):
+        for group in (lobby_name(self.tenant), *groups_of(self.claims, self.tenant)):
             await self.channel_layer.join(client.id, group)
         self._watch_expiry()
         # Whoever suspends or removes the tenant from here on finds this client in the lobby.
@@ -180,8 +180,9 @@ class Guard:
         return not get_tenants().is_serving(tenant_id(self.tenant))
 
     async def _set_claims(self, client: ClientHandle, claims: Claims) -> None:
-        left = [group for group in _groups_of(self.claims) if group not in _groups_of(claims)]
-        for group in _groups_of(claims):
+        joined = groups_of(claims, self.tenant)
+        left = [each for each in groups_of(self.claims, self.tenant) if each not in joined]
+        for group in joined:
             await self.channel_layer.join(client.id, group)
         self.scope["claims"] = client.claims = claims
         self._watch_expiry()
@@ -214,12 +215,3 @@ def _time_left(expiry: float) -> float:
 
 def _has_tenancy() -> bool:
     return get_settings().TENANT_STRATEGY is not None
-
-
-def _groups_of(claims: Claims | None) -> list[str]:
-    """Return the groups of the subject and of the token."""
-    if claims is None:
-        return []
-    subject, token = claims.get("sub"), claims.get("jti")
-    groups = [] if subject in (None, "") else [user_group(str(subject))]
-    return groups if token in (None, "") else [*groups, token_group(str(token))]

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from arcly_channels.layers.configured import gateway_layer
-from arcly_channels.rooms import Tenant, group_name, lobby_name
+from arcly_channels.rooms import TenantLike, group_name, lobby_name
 from arcly_channels.wire.events import EVENT, encode_event
 
 
 def broadcast(
-    event: str, data: Any = None, *, tenant: Tenant | None = None, all_tenants: bool = False
+    event: str, data: Any = None, *, tenant: TenantLike | None = None, all_tenants: bool = False
 ) -> None:
     """Send an event to every client of `tenant`: without tenancy, to everyone.
 
@@ -26,7 +26,7 @@ def broadcast(
 
 
 async def abroadcast(
-    event: str, data: Any = None, *, tenant: Tenant | None = None, all_tenants: bool = False
+    event: str, data: Any = None, *, tenant: TenantLike | None = None, all_tenants: bool = False
 ) -> None:
     """Do what `broadcast` does, in async code."""
     group = None if all_tenants else lobby_name(tenant)
@@ -34,14 +34,14 @@ async def abroadcast(
 
 
 def broadcast_to_room(
-    room: str, event: str, data: Any = None, *, tenant: Tenant | None = None
+    room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
 ) -> None:
     """Send an event to every client in `room` of `tenant`."""
     gateway_layer().publish_now(group_name(room, tenant), encode_event(event, data))
 
 
 async def abroadcast_to_room(
-    room: str, event: str, data: Any = None, *, tenant: Tenant | None = None
+    room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
 ) -> None:
     """Do what `broadcast_to_room` does, in async code."""
     await gateway_layer().publish(group_name(room, tenant), encode_event(event, data))

@@ -7,7 +7,7 @@ from typing import Any
 
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.base import GatewayLayer
-from arcly_channels.rooms import Tenant, group_name, lobby_name
+from arcly_channels.rooms import TenantLike, group_name, lobby_name
 from arcly_channels.wire.events import encode_event
 
 
@@ -30,7 +30,7 @@ class ClientHandle:
         id: int,
         *,
         claims: Mapping[str, Any] | None,
-        tenant: Tenant | None,
+        tenant: TenantLike | None,
     ) -> None:
         self._layer = layer
         self._outbox = outbox

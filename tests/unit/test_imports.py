@@ -24,10 +24,13 @@ ORDER = [
     {"transports"},
     {"layers"},
     {"metrics"},
+    {"identity.handshake", "identity.claims"},
+    {"identity.tokens"},
+    {"identity.verifier"},
     {"identity"},
     {"session"},
     {"gateway"},
-    {"apps", "asgi", "checks", "checks_identity", "urls", "views", "testing", "management"},
+    {"apps", "asgi", "checks", "urls", "views", "testing", "management"},
     {"arcly_channels"},
 ]
 """The parts of the package; each imports from those before it and from its own line."""
