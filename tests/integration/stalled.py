@@ -69,6 +69,8 @@ class StalledClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # Wakes a thread that reads.
         self._socket.close()
 
 
