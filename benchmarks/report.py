@@ -1,6 +1,8 @@
 """Renders the results: the tables between two markers of a page, and the charts in docs/.
 
-The README has what a newcomer wants to know, `docs/benchmarks.md` all there is. Run by hand: `python -m benchmarks.report [--results DIR] [--readme FILE] [--docs DIR]`.
+The README has what a newcomer wants to know, `docs/benchmarks.md` all there is.
+
+Run by hand: `python -m benchmarks.report [--results DIR] [--readme FILE] [--docs DIR]`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,12 @@ from .results import DIRECTORY, SPREAD, number
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-ORDER = ("fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "idle", "layer", "offer")
+# fmt: off
+ORDER = (
+    "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "idle", "layer", "offer",
+    "crowd", "slow_readers", "pings", "joins", "neighbours",
+)
+# fmt: on
 HIGHLIGHTS = (
     ("fanout", "one broadcast per loop turn", peers.STOCK_ON_DAPHNE.name),
     ("fanout", "one broadcast per loop turn", peers.BROADCAST.name),
