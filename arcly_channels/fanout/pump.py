@@ -33,6 +33,12 @@ BURST_CALLS = 32
 BURST_FRAMES = 10_000
 """After so many calls, or frames in them, a sender that can wait lets the flush catch up."""
 
+JOINED_CALLS = 5
+"""How many calls it may make in any case: a write that takes five frames to a client costs little
+more than one that takes a single frame, which counts where there are thousands of clients:
+`benchmarks/crowd.py`.
+"""
+
 MAX_POSTED = 64
 MAX_POSTED_BYTES = MAX_BYTES // 4
 """How many calls from elsewhere, or bytes in them, may wait before their senders are made to."""
@@ -119,7 +125,8 @@ class Pump(Lane):
 
         Returns None while a sender in the loop is not ahead of the flush.
         """
-        if self._calls < BURST_CALLS and self.enqueued - self._enqueued_before < BURST_FRAMES:
+        is_many = self.enqueued - self._enqueued_before >= BURST_FRAMES
+        if self._calls < (JOINED_CALLS if is_many else BURST_CALLS):
             return None
         if self._passing is None:
             self._passing = Future()
