@@ -276,6 +276,17 @@ def test_port_that_is_taken_is_said_and_no_traceback() -> None:
     assert "Traceback" not in str(failed.value)
 
 
+def test_second_server_of_the_project_logs_an_error(tmp_path: Path) -> None:
+    with demo_server(tmp_path) as first, demo_server(tmp_path) as second:
+        for server in (first, second):
+            visitor = Visitor(server)
+            visitor.enter(name="Ada", room="tea")
+            with connected(server, visitor.headers()) as ada:
+                join(ada, "tea")
+        assert "of this project" not in first.log.read_text()
+        assert f"process {first.pid} of this project" in second.log.read_text()
+
+
 def metric(server: Server, name: str) -> float:
     found = re.search(rf"^{name} (\S+)$", Visitor(server).get("/metrics"), re.MULTILINE)
     assert found is not None
