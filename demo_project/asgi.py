@@ -12,13 +12,16 @@ from django.urls import path, re_path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_project.settings")
 pages = get_asgi_application()  # Sets Django up, which the imports below rely on.
 
-from arcly_channels.identity import IdentityMiddlewareStack  # noqa: E402
+from arcly_channels.identity import (  # noqa: E402
+    IdentityMiddlewareStack,
+    SameHostOriginValidator,
+)
 from demo_project.chat.gateway import ChatGateway  # noqa: E402
 
 gateways = [
     path("ws/chat/", ChatGateway.as_asgi()),
     re_path("", WebsocketDenier.as_asgi()),  # Any other path, which costs a traceback otherwise.
 ]
-known = IdentityMiddlewareStack(URLRouter(gateways))
+known = SameHostOriginValidator(IdentityMiddlewareStack(URLRouter(gateways)))
 
 application = ProtocolTypeRouter({"http": pages, "websocket": AllowedHostsOriginValidator(known)})

@@ -84,11 +84,11 @@ def test_a_room_is_heard_in_its_own_tenant_only(come: Come, home: str) -> None:
         client.sync()  # Nothing came before the answer.
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "http://acme.localhost.evil.example"])
-def test_other_origins_are_refused(server: Server, origin: str) -> None:
+@pytest.mark.parametrize("host", ["evil.example", "acme.localhost.evil.example", GLOBEX, PUBLIC])
+def test_other_origins_are_refused(server: Server, host: str) -> None:
     visitor = Visitor(server, ACME)
     visitor.enter(name="Ada", room="tea")
-    headers = {**visitor.headers(), "Origin": origin}
+    headers = {**visitor.headers(), "Origin": f"http://{host}:{server.port}"}
     with (
         pytest.raises(InvalidStatus, match="403"),
         connected(server, headers, host=visitor.host),
