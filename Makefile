@@ -1,9 +1,11 @@
-# make demo | test | check | bench | format | clean. Each makes the virtual environment when it is missing.
+# make demo | test | check | bench | format | clean. Each makes the virtual environment when it is missing;
+# `make demo` installs only what the demo needs, and takes another port with `make demo PORT=8001`.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.ready-demo
 
 .PHONY: demo test check bench format clean
 
@@ -12,9 +14,18 @@ $(READY): setup.py requirements.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-demo: $(READY)
-	$(BIN)/python manage.py migrate --verbosity 0
-	$(BIN)/daphne --port $(PORT) demo_project.asgi:application
+$(DEMO_READY): setup.py requirements-demo.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements-demo.txt
+	touch $@
+
+demo: $(DEMO_READY)
+	@$(BIN)/python -c 'from socket import *; s = socket(); s.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1); \
+		s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null || \
+		{ echo 'Port $(PORT) is taken or not for you; choose another: make demo PORT=8001'; exit 1; }
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@sed 's/PORT/$(PORT)/g' demo_project/welcome.txt
+	@$(BIN)/python -m daphne --port $(PORT) demo_project.asgi:application
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
+from channels.security.websocket import AllowedHostsOriginValidator, WebsocketDenier
 from django.core.asgi import get_asgi_application
-from django.urls import path
+from django.urls import path, re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_project.settings")
 pages = get_asgi_application()  # Sets Django up, which the imports below rely on.
 
-from arcly_channels.identity import IdentityMiddlewareStack  # noqa: E402
+from arcly_channels.identity import (  # noqa: E402
+    IdentityMiddlewareStack,
+    SameHostOriginValidator,
+)
 from demo_project.chat.gateway import ChatGateway  # noqa: E402
 
-gateways = URLRouter([path("ws/chat/", ChatGateway.as_asgi())])
-known = AuthMiddlewareStack(IdentityMiddlewareStack(gateways))
+gateways = [
+    path("ws/chat/", ChatGateway.as_asgi()),
+    re_path("", WebsocketDenier.as_asgi()),  # Any other path, which costs a traceback otherwise.
+]
+known = SameHostOriginValidator(IdentityMiddlewareStack(URLRouter(gateways)))
 
 application = ProtocolTypeRouter({"http": pages, "websocket": AllowedHostsOriginValidator(known)})

@@ -1,4 +1,4 @@
-"""Settings of the demo: sqlite, sessions, users, and a tenant for each subdomain of localhost."""
+"""Settings of the demo: sqlite, users, tokens, and a tenant for each subdomain of localhost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ INSTALLED_APPS = [
     "daphne",  # Before staticfiles: it gives `runserver` WebSockets.
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_prometheus",
     "channels",
@@ -23,10 +22,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "arcly_channels.identity.HttpIdentityMiddleware",
 ]
 

@@ -40,6 +40,7 @@ class Server:
         self.log = directory / f"server-{self.port}.log"
         self._command = [sys.executable, *(each.format(port=self.port) for each in arguments)]
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self._environment["TMPDIR"] = str(directory)  # Runs side by side share no locks.
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -124,6 +124,17 @@ def group_key() -> bytes:
     return hashlib.blake2b(secret, digest_size=32, person=b"arcly.groups").digest()
 
 
+def project_digest() -> str:
+    """Return what the processes of one project have in common, and nobody else can guess.
+
+    The database is part of it, so that neither staging beside production nor a run of tests is
+    taken for a second process.
+    """
+    database = getattr(django_settings, "DATABASES", {}).get("default", {}).get("NAME")
+    parts = (django_settings.SETTINGS_MODULE, getattr(django_settings, "BASE_DIR", None), database)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16, key=group_key()).hexdigest()
+
+
 def problems(given: object) -> list[Problem]:
     """Return what is wrong with a value of the setting, nothing when it can be used."""
     if not isinstance(given, dict):

@@ -21,6 +21,7 @@ from arcly_channels.gateway.subscriptions import collect
 from arcly_channels.identity.refusal import refuse
 from arcly_channels.layers.configured import gateway_layer
 from arcly_channels.layers.message import Message
+from arcly_channels.layers.processes import presence
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.transports.base import Peer, Receive, Send, Transport
 from arcly_channels.transports.select import select_transport
@@ -245,6 +246,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
 
     async def _open(self) -> None:
         """Register the accepted socket."""
+        presence.gateway_opened(self.scope)
         settings = get_settings()
         self._transport = transport = select_transport(
             Peer(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.configured import gateway_layer
+from arcly_channels.layers.processes import presence
 from arcly_channels.rooms import TenantLike, group_name, lobby_name
 from arcly_channels.wire.events import EVENT, encode_event
 
@@ -22,7 +24,7 @@ def broadcast(
     `tenant=None` reaches the clients that have none; `all_tenants` reaches them all.
     """
     group = None if all_tenants else lobby_name(tenant)
-    gateway_layer().publish_now(group, encode_event(event, data))
+    _layer().publish_now(group, encode_event(event, data))
 
 
 async def abroadcast(
@@ -30,31 +32,36 @@ async def abroadcast(
 ) -> None:
     """Do what `broadcast` does, in async code."""
     group = None if all_tenants else lobby_name(tenant)
-    await gateway_layer().publish(group, encode_event(event, data))
+    await _layer().publish(group, encode_event(event, data))
 
 
 def broadcast_to_room(
     room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
 ) -> None:
     """Send an event to every client in `room` of `tenant`."""
-    gateway_layer().publish_now(group_name(room, tenant), encode_event(event, data))
+    _layer().publish_now(group_name(room, tenant), encode_event(event, data))
 
 
 async def abroadcast_to_room(
     room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
 ) -> None:
     """Do what `broadcast_to_room` does, in async code."""
-    await gateway_layer().publish(group_name(room, tenant), encode_event(event, data))
+    await _layer().publish(group_name(room, tenant), encode_event(event, data))
 
 
 def send_to(channel_name: str, event: str, data: Any = None) -> None:
     """Send an event to the client whose consumer has this `channel_name`."""
-    gateway_layer().send_now(channel_name, _message(event, data))
+    _layer().send_now(channel_name, _message(event, data))
 
 
 async def asend_to(channel_name: str, event: str, data: Any = None) -> None:
     """Do what `send_to` does, in async code."""
-    await gateway_layer().send(channel_name, _message(event, data))
+    await _layer().send(channel_name, _message(event, data))
+
+
+def _layer() -> GatewayLayer:
+    presence.published()
+    return gateway_layer()
 
 
 def _message(event: str, data: Any) -> dict[str, Any]:

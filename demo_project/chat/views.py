@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -17,10 +19,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from arcly_channels import broadcast, disconnect_user
 from arcly_channels.identity import get_tenants
 from arcly_channels.identity.tokens import issue_token
-from demo_project.chat.gateway import MAX_TEXT
+from demo_project.chat.gateway import KICKED, MAX_TEXT, is_kicked, kicked
 
-LOGIN_LIFETIME = 8 * 60 * 60
-"""In seconds."""
+LOGIN_LIFETIME = 8 * 60 * 60  # In seconds.
+KICKED_FOR = 5 * 60
 
 
 class EnterForm(forms.Form):
@@ -31,65 +33,72 @@ class EnterForm(forms.Form):
         required=False, widget=forms.PasswordInput, help_text="Only if you have an account."
     )
     room = forms.CharField(max_length=60, initial="lobby")
-    tenant: Any = None
-    user: Any = None
+
+    def __init__(self, request: Any) -> None:
+        name = request.claims and request.claims["name"]
+        super().__init__(request.POST or None, initial={"name": name}, label_suffix="")
+        self.request = request
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        if not name.isprintable():
+        if not name.isprintable():  # As are the characters that turn the direction of a line.
             raise forms.ValidationError("Please use visible characters only.")
         return name
 
     def clean(self) -> None:
-        name, password = self.cleaned_data.get("name"), self.cleaned_data["password"]
-        if password or User.objects.filter(username__iexact=name).exists():
-            self.user = authenticate(username=name, password=password)
-            if not self.user or not self.user.groups.filter(name=self.tenant.id).exists():
-                raise forms.ValidationError("That is no account here, or not its password.")
+        name, password = self.cleaned_data.get("name", ""), self.cleaned_data["password"]
+        has_account = password or User.objects.filter(username__iexact=name).exists()
+        who = self._account(name, password) if has_account else self._guest(name)
+        if is_kicked(who) or is_kicked(self.request.claims):
+            raise forms.ValidationError(f"Sorry, {KICKED}.")
+        self.claims = {**who, "tenant": self.request.tenant.id}
+
+    def _account(self, name: str, password: str) -> dict[str, str]:
+        user = authenticate(username=name, password=password)
+        if not isinstance(user, User) or not user.groups.filter(name=self.request.tenant.id):
+            raise forms.ValidationError("That is no account here, or not its password.")
+        role = "moderator" if user.is_staff else "member"
+        return {"sub": user.username, "name": user.username, "role": role}
+
+    def _guest(self, name: str) -> dict[str, str]:
+        """Return the claims of a guest, who stays the same under another name."""
+        before = self.request.claims or {}
+        is_guest = before.get("role") == "guest"
+        sub = before["sub"] if is_guest else f"guest-{secrets.token_hex(3)}"
+        return {"sub": sub, "name": name, "role": "guest"}
 
 
 @require_safe
 def chat(request: Any) -> HttpResponse:
     """Show the chat to those who have a name, and ask the others for one."""
-    name = name_of(request)
-    if name is None or request.tenant is None:
+    if not request.claims or not request.tenant:
         return enter(request)
-    context = {"name": name, "max_text": MAX_TEXT, "claims": request.claims}
-    return render(request, "chat/page.html", {"tenant": request.tenant, **context})
+    context = {"tenant": request.tenant, "claims": request.claims, "max_text": MAX_TEXT}
+    return render(request, "chat/page.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def enter(request: Any) -> HttpResponse:
-    """Remember the name, where the gateway finds it: in a token or, picked, in the session."""
+    """Put who this is into a token, in a cookie that the gateway gets as well."""
     if request.tenant is None:
         raise PermissionDenied("this chat is suspended")
-    form = EnterForm(request.POST or None, initial={"name": name_of(request)}, label_suffix="")
-    form.tenant = request.tenant
+    form = EnterForm(request)
     if not form.is_valid():
         context = {"form": form, "tenant": request.tenant, "port": request.get_port()}
         return render(request, "chat/enter.html", context)
     response = redirect(f"{reverse('chat')}#{quote(form.cleaned_data['room'], safe='')}")
-    request.session["name"] = None if form.user else form.cleaned_data["name"]
-    response.delete_cookie("access_token")
-    if form.user:
-        role = "moderator" if form.user.is_staff else "member"
-        claims = {"sub": form.user.get_username(), "role": role, "tenant": request.tenant.id}
-        token = issue_token(claims, lifetime=LOGIN_LIFETIME)
-        options: dict[str, Any] = {"httponly": True, "samesite": "Lax"}
-        response.set_signed_cookie("access_token", token, max_age=LOGIN_LIFETIME, **options)
+    token = issue_token(form.claims, lifetime=LOGIN_LIFETIME)
+    options: dict[str, Any] = {"httponly": True, "samesite": "Lax"}
+    response.set_signed_cookie("access_token", token, max_age=LOGIN_LIFETIME, **options)
     return response
 
 
 @require_POST
 def moderate(request: Any, action: str) -> HttpResponse:
     """Act on the sockets and tenants of this process: no other would reach them."""
-    actions: dict[str, Any] = {
-        "suspend": get_tenants().suspend,
-        "resume": get_tenants().resume,
-        "kick": disconnect_user,
-    }
+    actions = {"suspend": get_tenants().suspend, "kick": kick, "resume": resume}
     who = request.POST.get("who")
-    if not request.claims or request.claims.get("role") != "moderator":
+    if not request.claims or request.claims["role"] != "moderator":
         raise PermissionDenied("this is for moderators")
     if not who or action not in actions:
         raise Http404
@@ -98,6 +107,10 @@ def moderate(request: Any, action: str) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-def name_of(request: Any) -> Any:
-    """Return who the token says this is, or else the name that was picked, if any."""
-    return request.claims["sub"] if request.claims else request.session.get("name")
+def kick(sub: str) -> int:
+    kicked[sub] = time.monotonic() + KICKED_FOR  # First, so that nobody slips in between.
+    return disconnect_user(sub)
+
+
+def resume(who: str) -> bool:
+    return get_tenants().resume(who) or kicked.pop(who, None) is not None

@@ -6,14 +6,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.servers import Server, demo_server, skip_for_want_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page
 
 FLAGS = [
     "--no-sandbox",
@@ -53,13 +53,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    """Opens a browser of its own for a person, who picks a name and a room, or logs in."""
-    contexts = []
+    """Opens a browser of its own for a person, who picks a name and a room, or logs in.
 
-    def enter(name: str, room: str, *, password: str = "", host: str = "127.0.0.1") -> Page:
-        context = browser.new_context()
+    No script of any page may fail.
+    """
+    contexts: list[BrowserContext] = []
+    failures: list[Error] = []
+
+    def enter(
+        name: str, room: str, *, password: str = "", host: str = "127.0.0.1", **options: Any
+    ) -> Page:
+        context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
+        page.on("pageerror", lambda error: failures.append(error))
         page.set_default_timeout(DEADLINE)
         page.goto(f"http://{host}:{server.port}")
         page.get_by_label("Your name").fill(name)
@@ -72,6 +79,13 @@ def visit(browser: Browser, server: Server) -> Iterator[Visit]:
     yield enter
     for context in contexts:
         context.close()
+    assert failures == []
+
+
+def join(page: Page, room: str, *, shown: str = "") -> None:
+    page.get_by_label("Room to join").fill(room)
+    page.get_by_role("button", name="Join").click()
+    page.get_by_role("link", name=shown or room).and_(page.locator("[aria-current]")).wait_for()
 
 
 def write(page: Page, text: str) -> None:
@@ -96,8 +110,7 @@ def test_message_is_not_seen_in_another_room(visit: Visit) -> None:
     ada, eve = visit("Ada", "tea"), visit("Eve", "garden")
     write(ada, "Between us")
     wait_for_message(ada, "Between us")
-    ada.get_by_label("Room to join").fill("garden")
-    ada.get_by_role("button", name="Join").click()
+    join(ada, "garden")
     write(ada, "To everybody here")
     wait_for_message(eve, "To everybody here")  # It was sent after the other.
     assert eve.get_by_text("Between us").count() == 0
@@ -105,15 +118,13 @@ def test_message_is_not_seen_in_another_room(visit: Visit) -> None:
 
 def test_room_that_was_left_is_no_longer_heard(visit: Visit) -> None:
     ada, bob = visit("Ada", "tea"), visit("Bob", "tea")
-    bob.get_by_label("Room to join").fill("garden")
-    bob.get_by_role("button", name="Join").click()
+    join(bob, "garden")
     bob.get_by_role("button", name="Leave tea").click()
     write(bob, "Here now")
     wait_for_message(bob, "Here now")  # So the server knows that he left.
     write(ada, "Are you there?")
     wait_for_message(ada, "Are you there?")
-    ada.get_by_label("Room to join").fill("garden")
-    ada.get_by_role("button", name="Join").click()
+    join(ada, "garden")
     write(ada, "Ah, here")
     wait_for_message(bob, "Ah, here")
     assert bob.get_by_text("Are you there?").count() == 0
@@ -149,6 +160,9 @@ def test_moderator_kicks_a_user_and_suspends_a_tenant(visit: Visit) -> None:
     moderate(admin, "Kick", "wile")
     wile.get_by_role("alert").get_by_text("the user was disconnected").wait_for()
     wile.get_by_role("link", name="Come back").click()
+    wile.get_by_role("alert").get_by_text("you were kicked").wait_for()
+    moderate(admin, "Resume", "wile")
+    wile.get_by_role("link", name="Come back").click()
     wile.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
     moderate(admin, "Suspend", "acme")
     wile.get_by_role("alert").get_by_text("the tenant is suspended").wait_for()
@@ -162,9 +176,194 @@ def test_moderator_kicks_a_user_and_suspends_a_tenant(visit: Visit) -> None:
 
 
 def moderate(admin: Page, action: str, who: str) -> None:
-    admin.get_by_label("Tenant or user").fill(who)
+    admin.get_by_label("Tenant, account or guest").fill(who)
     admin.get_by_role("button", name=action, exact=True).click()
     admin.get_by_role("log").get_by_text(f"{action.lower()} {who}: done").wait_for()
+
+
+def test_moderator_finds_a_guest_by_the_mark_and_keeps_it_out(visit: Visit) -> None:
+    admin = visit("admin", "tea", password="demo", host="localhost")
+    eve, ada = visit("Eve", "tea", host="localhost"), visit("Ada", "tea", host="localhost")
+    write(eve, "Buy my tea")
+    mark = eve.locator("header .mark").inner_text()
+    admin.get_by_role("log").get_by_role("button", name=mark).click()
+    assert admin.get_by_label("Tenant, account or guest").input_value() == mark
+    admin.get_by_role("button", name="Kick", exact=True).click()
+    eve.get_by_role("alert").get_by_text("the user was disconnected").wait_for()
+    eve.get_by_role("link", name="Come back").click()
+    eve.get_by_role("alert").get_by_text("you were kicked").wait_for()
+    eve.get_by_role("link", name="change").click()
+    eve.get_by_label("Your name").fill("Not Eve")
+    eve.get_by_role("button", name="Enter").click()
+    eve.get_by_text("you were kicked").wait_for()
+    write(ada, "Quiet again")
+    wait_for_message(ada, "Quiet again")
+
+
+# Who says what
+
+
+def test_people_of_one_name_are_told_apart(visit: Visit) -> None:
+    watcher = visit("Watcher", "tea", host="localhost")
+    one, other = visit("Ada", "tea", host="localhost"), visit("Ada", "tea", host="localhost")
+    wile = visit("wile", "tea", password="demo", host="localhost")
+    like_wile = visit("w\u0456le", "tea", host="localhost")  # Its i is Cyrillic.
+    people = (one, other, wile, like_wile)
+    for number, page in enumerate(people):
+        write(page, f"Hello {number}")
+        wait_for_message(watcher, f"Hello {number}")
+    marks = watcher.get_by_role("log").locator(".mark").all_inner_texts()
+    assert marks == [page.locator("header .mark").inner_text() for page in people]
+    assert marks[2] == "member"
+    assert len(set(marks)) == 4
+
+
+def test_messages_of_one_person_stand_under_one_name(visit: Visit) -> None:
+    ada, bob = visit("Ada", "tea"), visit("Bob", "tea")
+    for page, text in ((ada, "one"), (ada, "two"), (bob, "three"), (ada, "four")):
+        write(page, text)
+        wait_for_message(ada, text)
+    names = ada.get_by_role("log").locator("strong:visible").all_inner_texts()
+    assert names == ["Ada", "Bob", "Ada"]
+
+
+def test_line_is_not_reversed_by_what_is_in_it(visit: Visit) -> None:
+    eve, ada = visit("Eve", "tea"), visit("שלום", "tea")
+    write(eve, "see \u202egpj.exe")
+    wait_for_message(ada, "see gpj.exe")
+    write(ada, "hi")
+    name, mark = (ada.locator(f".message:last-child {part}") for part in ("strong", ".mark"))
+    assert left_of(name) < left_of(mark)
+    join(eve, "\u202enedrag", shown="nedrag")
+
+
+def left_of(found: Locator) -> float:
+    box = found.bounding_box()
+    assert box is not None
+    return box["x"]
+
+
+# Rooms
+
+
+PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize("screen", [{}, PHONE], ids=["desktop", "phone"])
+def test_unread_messages_are_counted_where_they_can_be_seen(
+    visit: Visit, screen: dict[str, Any]
+) -> None:
+    first = "a room with a name that does not fit into a tab"
+    ada, bob = visit("Ada", first, **screen), visit("Bob", first)
+    for room in ("garden", "kitchen", "cellar", "attic", "tea"):
+        join(ada, room)
+    for text in ("one", "two"):
+        write(bob, text)
+    unread = ada.get_by_role("button", name="2 unread")
+    unread.wait_for()
+    assert is_on_screen(unread)
+    assert ada.title().startswith("(2) tea")
+    unread.click()
+    wait_for_message(ada, "two")
+    unread.wait_for(state="hidden")
+    join(ada, "tea")
+    write(bob, "three")
+    ada.locator(".rooms .unread", has_text="1").wait_for()
+    ada.locator(".rooms ul").evaluate("list => { list.scrollLeft = 0; }")
+    assert is_on_screen(ada.locator(".rooms .unread:visible"))
+
+
+def is_on_screen(found: Locator) -> bool:
+    """Return whether the point in the middle of an element shows it, and nothing else does."""
+    return bool(
+        found.evaluate(
+            """found => {
+                const { x, y, width, height } = found.getBoundingClientRect();
+                return document.elementFromPoint(x + width / 2, y + height / 2) === found;
+            }"""
+        )
+    )
+
+
+def test_nothing_is_wider_than_a_phone(visit: Visit) -> None:
+    ada = visit("Adelheid Wilhelmina Katharina", "tea", **PHONE)
+    write(ada, "x" * 300)
+    wait_for_message(ada, "x" * 300)
+    assert ada.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_rooms_are_remembered_and_so_is_the_one_in_front(visit: Visit) -> None:
+    ada = visit("Ada", "tea")
+    join(ada, "garden")
+    ada.reload()
+    ada.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
+    assert ada.locator(".rooms li bdi").all_inner_texts() == ["tea", "garden"]
+    assert ada.get_by_role("textbox", name="Message to garden").is_visible()
+
+
+def test_link_to_a_room_leads_there(visit: Visit, browser: Browser, server: Server) -> None:
+    ada = visit("Ada", "tea")
+    ada.goto(f"{server.url}/#garden%20shed")
+    assert ada.get_by_role("textbox", name="Message to garden shed").is_visible()
+    stranger = browser.new_page()
+    stranger.goto(f"{server.url}/#garden%20shed")
+    assert stranger.get_by_label("Room").input_value() == "garden shed"
+    stranger.context.close()
+
+
+def test_who_left_every_room_is_told_what_to_do(visit: Visit) -> None:
+    ada = visit("Ada", "tea")
+    ada.get_by_role("button", name="Leave tea").click()
+    ada.get_by_text("You are in no room").wait_for()
+    ada.get_by_role("textbox", name="Message").fill("To nobody")
+    assert ada.get_by_role("button", name="Send").is_disabled()
+
+
+# Writing and reading
+
+
+def test_enter_sends_and_shift_enter_makes_a_line(visit: Visit) -> None:
+    ada = visit("Ada", "tea")
+    box = ada.get_by_role("textbox", name="Message to tea")
+    box.press_sequentially("one")
+    box.press("Shift+Enter")
+    box.press_sequentially("two")
+    box.press("Enter")
+    ada.get_by_role("log").get_by_text("one\ntwo").wait_for()
+    assert box.input_value() == ""
+
+
+def test_who_reads_further_up_is_not_moved(visit: Visit) -> None:
+    ada, bob = visit("Ada", "tea"), visit("Bob", "tea")
+    write(bob, "\n".join(str(number) for number in range(100)))
+    log = ada.get_by_role("log")
+    log.get_by_text("99").wait_for()
+    log.evaluate("page => { page.scrollTop = 0; }")
+    write(bob, "the newest")
+    ada.get_by_role("button", name="New messages").click()
+    assert log.evaluate("page => page.scrollTop") > 0
+    ada.get_by_role("button", name="New messages").wait_for(state="hidden")
+    assert ada.get_by_text("the newest").is_visible()
+
+
+def test_what_the_server_refuses_is_said(visit: Visit) -> None:
+    ada = visit("Ada", "tea")
+    ada.evaluate("emit('message.send', { room: 'tea', text: ' ' })")
+    ada.get_by_role("alert").get_by_text("A message needs some text.").wait_for()
+    write(ada, "Hello")
+    wait_for_message(ada, "Hello")
+    assert ada.locator("[role=alert]").inner_text() == ""
+
+
+def test_page_keeps_the_newest_messages_only(visit: Visit) -> None:
+    ada = visit("Ada", "tea")
+    message = {"room": "tea", "from": {"sub": "guest-0", "name": "Eve", "role": "guest"}}
+    ada.evaluate(
+        "message => { for (let i = 0; i < 600; i++) receive({ ...message, text: `no ${i}` }); }",
+        message,
+    )
+    assert ada.get_by_role("log").locator("li").count() == 500
+    assert ada.get_by_text("no 599").is_visible()
 
 
 def test_page_comes_back_after_a_restart_of_the_server(visit: Visit, server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.clients import DEADLINE, Client, Visitor, connected
-from tests.servers import Server, demo_server
+from tests.servers import Server, demo_server, run
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +28,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 Connect = Callable[..., Client]
 
+MAKE_DEMO = """
+import os, sys
+ready = sys.prefix + "/.ready-demo"  # Not to be made: it has what the tests have.
+os.execvp("make", ["make", "-o", ready, "VENV=" + sys.prefix, "PORT=" + sys.argv[1], "demo"])
+"""
+
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Connect]:
-    """Connects clients, under a name that was picked on the page or as a guest."""
+    """Connects clients, under a name that was picked on the page."""
     with ExitStack() as stack:
 
-        def connect_client(name: str | None = None) -> Client:
+        def connect_client(name: str) -> Client:
             visitor = Visitor(server)
-            if name is not None:
-                visitor.enter(name=name, room="tea")
+            visitor.enter(name=name, room="tea")
             return stack.enter_context(connected(server, visitor.headers()))
 
         yield connect_client
@@ -85,23 +91,52 @@ def test_room_receives_what_a_member_sends(client: Connect) -> None:
     join(ada, "tea")
     join(bob, "tea")
     ada.send("message.send", {"room": "tea", "text": "Hello <b>you</b> ☕"})
-    data = {"room": "tea", "text": "Hello <b>you</b> ☕", "from": "Ada"}
-    assert bob.receive() == {"event": "message.receive", "data": data}
-    assert ada.receive() == {"event": "message.receive", "data": data}
+    message = bob.receive()
+    author = message["data"].pop("from")
+    assert message == {
+        "event": "message.receive",
+        "data": {"room": "tea", "text": "Hello <b>you</b> ☕"},
+    }
+    assert (author["name"], author["role"]) == ("Ada", "guest")
+    assert ada.receive()["data"]["from"] == author
 
 
-def test_sender_is_who_the_session_says(client: Connect) -> None:
+def test_sender_is_who_the_token_says(client: Connect) -> None:
     eve = client("Eve")
     join(eve, "tea")
     eve.send("message.send", {"room": "tea", "text": "Hello", "from": "Ada"})
-    assert eve.receive()["data"]["from"] == "Eve"
+    assert eve.receive()["data"]["from"]["name"] == "Eve"
 
 
-def test_client_without_a_name_is_a_guest(client: Connect) -> None:
-    guest = client()
-    join(guest, "tea")
-    guest.send("message.send", {"room": "tea", "text": "Hello"})
-    assert re.fullmatch(r"guest \d+", guest.receive()["data"]["from"])
+def test_guests_of_one_name_are_told_apart(client: Connect) -> None:
+    guests = client("Ada"), client("Ada")
+    authors = []
+    for guest in guests:
+        join(guest, "tea")
+        guest.send("message.send", {"room": "tea", "text": "Hello"})
+        authors.append(guest.receive()["data"]["from"])
+    assert authors[0]["name"] == authors[1]["name"]
+    assert authors[0]["sub"] != authors[1]["sub"]
+
+
+def test_guest_stays_the_same_under_another_name(server: Server) -> None:
+    visitor = Visitor(server)
+    visitor.enter(name="Ada", room="tea")
+    before = re.findall(r"guest-\w+", visitor.get("/"))
+    visitor.enter(name="Eve", room="tea")
+    assert before == re.findall(r"guest-\w+", visitor.get("/")) != []
+
+
+def test_client_without_a_name_is_refused(server: Server) -> None:
+    with pytest.raises(InvalidStatus, match="403"), connected(server):
+        pass
+
+
+def test_text_cannot_turn_the_direction_of_a_line(client: Connect) -> None:
+    eve = client("Eve")
+    join(eve, "tea")
+    eve.send("message.send", {"room": "tea", "text": "\u202eevil\u2067 שלום"})
+    assert eve.receive()["data"]["text"] == "evil שלום"
 
 
 def test_other_rooms_do_not_receive_it(client: Connect) -> None:
@@ -138,7 +173,7 @@ def test_client_may_be_in_no_more_than_fifty_rooms(client: Connect) -> None:
 # What bad input gets
 
 
-@pytest.mark.parametrize("text", ["", " \n", "x" * 2001, None, 7, ["Hello"], {"a": 1}])
+@pytest.mark.parametrize("text", ["", " \n", "\u202e", "x" * 2001, None, 7, ["Hello"], {"a": 1}])
 def test_text_that_is_none_is_refused(client: Connect, text: Any) -> None:
     ada = client("Ada")
     join(ada, "tea")
@@ -189,6 +224,13 @@ def test_other_origins_are_refused(server: Server, headers: dict[str, str]) -> N
         pass
 
 
+@pytest.mark.parametrize("path", ["/", "/ws/", "/ws/chat/more/", "/ws/chat"])
+def test_unknown_path_is_refused_without_a_traceback(server: Server, path: str) -> None:
+    with pytest.raises(InvalidStatus, match="403"), connected(server, path=path):
+        pass
+    assert "Traceback" not in server.log.read_text()
+
+
 # Metrics and the development server
 
 
@@ -212,8 +254,37 @@ def test_runserver_serves_the_page_and_the_gateway(tmp_path: Path) -> None:
     command = ("manage.py", "runserver", "--noreload", "{port}")
     with demo_server(tmp_path, *command) as server:
         assert "Your name" in Visitor(server).get("/")
-        with connected(server) as guest:
-            join(guest, "tea")
+        visitor = Visitor(server)
+        visitor.enter(name="Ada", room="tea")
+        with connected(server, visitor.headers()) as ada:
+            join(ada, "tea")
+
+
+def test_make_demo_prints_address_and_accounts(tmp_path: Path) -> None:
+    with demo_server(tmp_path, "-c", MAKE_DEMO, "{port}") as server:
+        printed = server.log.read_text()
+    assert f"http://localhost:{server.port}/" in printed
+    assert "admin " in printed
+
+
+def test_port_that_is_taken_is_said_and_no_traceback() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(RuntimeError, match="make demo PORT=8001") as failed,
+    ):
+        run("-c", MAKE_DEMO, str(taken.getsockname()[1]))
+    assert "Traceback" not in str(failed.value)
+
+
+def test_second_server_of_the_project_logs_an_error(tmp_path: Path) -> None:
+    with demo_server(tmp_path) as first, demo_server(tmp_path) as second:
+        for server in (first, second):
+            visitor = Visitor(server)
+            visitor.enter(name="Ada", room="tea")
+            with connected(server, visitor.headers()) as ada:
+                join(ada, "tea")
+        assert "of this project" not in first.log.read_text()
+        assert f"process {first.pid} of this project" in second.log.read_text()
 
 
 def metric(server: Server, name: str) -> float:

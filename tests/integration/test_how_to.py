@@ -142,6 +142,17 @@ async def test_bad_data_is_answered(browser: Browser) -> None:
     assert (await client.receive_json_from())["data"]["code"] == "unknown_event"
 
 
+async def test_kicked_user_is_kept_out(browser: Browser) -> None:
+    chat = recipe("Keep somebody out who was kicked")
+    eve = await browser.open(chat.Chat, claims={"sub": "eve"})
+    await browser.open(chat.Chat, claims={"sub": "ada"})
+    assert await sync_to_async(chat.kick)("eve") == 1
+    assert (await eve.receive_output())["code"] == 4401
+    again = WebsocketCommunicator(chat.Chat.as_asgi(), "/")
+    again.scope["claims"] = {"sub": "eve"}
+    assert (await again.connect())[0] is False
+
+
 async def test_answer_comes_later(browser: Browser) -> None:
     client = await browser.open(recipe("Answer later").Reports)
     await send(client, "report.make")

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
+from websockets.exceptions import InvalidStatus
+
 from arcly_channels import CloseCode
 from arcly_channels.conf.settings import Settings
 from arcly_channels.metrics import LayerCollector
@@ -30,8 +33,14 @@ def test_quickstart_serves_a_chat(tmp_path: Path) -> None:
         join_and_say(ada, "I am Ada")
         join_and_say(bob, "I am Bob")
         assert ada.receive() == message("I am Bob")
+        for event, data in (("room.join", "attic"), ("room.join", []), ("message.send", 7)):
+            ada.send(event, data)
+            assert ada.receive()["event"] == "error"
+        with pytest.raises(InvalidStatus, match="403"), connected(server, path="/ws/"):
+            pass
         urlopen(f"{server.url}/kettle", timeout=DEADLINE).close()
         assert ada.receive() == bob.receive() == message("The kettle is on")
+        assert "Traceback" not in server.log.read_text()
 
 
 def test_settings_are_those_of_the_code() -> None:
@@ -67,8 +76,8 @@ def add_view(project: Path, code: str) -> None:
 
 def join_and_say(client: Client, text: str) -> None:
     """Join the room, write to it, and return once that came back."""
-    client.send("room.join", {"room": "tea"})
-    client.send("message.send", {"room": "tea", "text": text})
+    client.send("room.join", "tea")
+    client.send("message.send", text)
     assert client.receive() == message(text)
 
 
