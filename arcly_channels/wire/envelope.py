@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import reprlib
 import struct
-from collections.abc import Callable
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import orjson
 
 from arcly_channels.exceptions import EnvelopeError, MalformedFrame
-
-Default = Callable[[Any], Any]
-"""Turns a value that JSON does not know into one that it does, or raises `TypeError`."""
-
-# Datetimes go to `default`, so that they look like the rest of the project's JSON.
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
-_MAX_WRITABLE_DEPTH = 254  # orjson's own bound on nesting.
+from arcly_channels.wire.blame import MAX_WRITABLE_DEPTH, OPTIONS, Default, blame, shown
 
 MAX_BYTES = 1024 * 1024
 """The bytes of UTF-8 that an inbound frame may have."""
@@ -35,10 +25,6 @@ Each becomes a list or a dict. A megabyte of them costs the garbage collector 0.
 MAX_REF = 2**53 - 1
 """The largest integer that every JSON reader knows exactly."""
 MAX_REF_LENGTH = 64
-
-_BLAME_SECONDS = 0.05
-"""How long one error may be looked into. What made it is known without; this finds where it is."""
-_MAX_PATH = 200
 
 
 Ref = int | str | None
@@ -118,9 +104,9 @@ def encode(
         envelope["ref"] = ref
     convert = _with_tuples(default)
     try:
-        return limited(Frame(orjson.dumps(envelope, convert, _OPTIONS)), max_bytes)
+        return limited(Frame(orjson.dumps(envelope, convert, OPTIONS)), max_bytes)
     except TypeError as error:
-        raise _blame(envelope, convert) from error
+        raise blame(envelope, convert) from error
 
 
 def limited(frame: Frame, max_bytes: int) -> Frame:
@@ -150,21 +136,9 @@ def decode(text: str, *, max_bytes: int = MAX_BYTES) -> Event:
     return Event(event, envelope.get("data"), ref)
 
 
-def shown(value: object) -> str:
-    """Return a value's `repr`, cut to about 50 characters: fit for one line of a log."""
-    try:
-        return _brief.repr(value)
-    except ValueError:  # Python writes no integer of more than 4,300 digits.
-        return f"<{type(value).__qualname__}>"
-
-
 def escaped(name: str) -> str:
     """Return the first 50 characters of a client's word, fit for one line of a log."""
     return repr(name[:50])[1:-1]
-
-
-_brief = reprlib.Repr()
-_brief.maxstring = _brief.maxother = 50
 
 
 def _loads(text: str, max_bytes: int) -> Any:
@@ -189,7 +163,7 @@ def _is_deeper(value: Any, depth: int) -> bool:
     orjson finds that out in 5 ms for a megabyte, and in Python it takes ten times as long: the
     value is put so deep that only `depth` is left of what orjson writes.
     """
-    for _ in range(_MAX_WRITABLE_DEPTH - depth):
+    for _ in range(MAX_WRITABLE_DEPTH - depth):
         value = [value]
     try:
         orjson.dumps(value)
@@ -226,78 +200,3 @@ def _with_tuples(default: Default | None) -> Default:
         return default(value)
 
     return convert
-
-
-def _blame(envelope: dict[str, Any], convert: Default) -> EnvelopeError:
-    """Walk down to the value that made the whole envelope fail, as far as time allows.
-
-    Each step writes what it looks at once more, so something deep with much at its bottom would
-    take time that grows with the square of its size.
-    """
-    deadline = perf_counter() + _BLAME_SECONDS
-    path, value, problem = "", envelope, _problem(envelope, convert) or "it changed"
-    for _ in range(_MAX_WRITABLE_DEPTH):
-        found = _culprit(value, convert, deadline)
-        if found is None:
-            end = "…" if perf_counter() > deadline else ""
-            return EnvelopeError(_cut(path) + end, problem)
-        key, child = found
-        below = _problem(child, convert)
-        if below is None:
-            return _blame_key(path, value, key, convert) or EnvelopeError(_cut(path), problem)
-        path, value, problem = path + _step(value, key), child, below
-    return EnvelopeError(_cut(path), "it contains itself or is nested too deeply")
-
-
-def _blame_key(path: str, value: Any, key: Any, convert: Default) -> EnvelopeError | None:
-    problem = _problem({key: None}, convert) if isinstance(value, dict) else None
-    return EnvelopeError(_cut(f"{path}.<key {shown(key)}>"), problem) if problem else None
-
-
-def _culprit(value: Any, convert: Default, deadline: float) -> tuple[Any, Any] | None:
-    """Return the key and the value of what is wrong directly inside `value`; halve to find it."""
-    items, pack = _items(value)
-    while len(items) > 1:
-        if perf_counter() > deadline:
-            return None
-        half = len(items) // 2
-        is_in_first = _problem(pack(items[:half]), convert) is not None
-        items = items[:half] if is_in_first else items[half:]
-    return items[0] if items and perf_counter() <= deadline else None
-
-
-def _items(value: Any) -> tuple[list[tuple[Any, Any]], Callable[[Any], Any]]:
-    """Return what is directly inside `value`, each after its key, and what makes a whole of it."""
-    if isinstance(value, dict):
-        return list(value.items()), dict
-    if isinstance(value, (list, tuple)):
-        return list(enumerate(value)), _values
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)], dict
-    return [], _values
-
-
-def _values(items: list[tuple[Any, Any]]) -> list[Any]:
-    return [value for _, value in items]
-
-
-def _step(value: Any, key: Any) -> str:
-    """Return how the path goes on from `value` to what is at `key`."""
-    is_plain = isinstance(key, str) and key.isidentifier() and len(key) <= _brief.maxstring
-    return f".{key}" if is_plain else f"[{shown(key)}]"
-
-
-def _cut(path: str) -> str:
-    """Return a path without the middle of it when it is long."""
-    path = path.lstrip(".")
-    half = _MAX_PATH // 2
-    return path if len(path) <= _MAX_PATH else f"{path[:half]}…{path[-half:]}"
-
-
-def _problem(value: Any, convert: Default) -> str | None:
-    """Say why `value` cannot be written, or return `None` when it can."""
-    try:
-        orjson.dumps(value, convert, _OPTIONS)
-    except TypeError as error:
-        return str(error.__cause__ or error)  # The cause is what `convert` had to say.
-    return None

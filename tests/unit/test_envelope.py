@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcly_channels.exceptions import EnvelopeError, MalformedFrame
-from arcly_channels.wire import envelope
+from arcly_channels.wire import blame
 from arcly_channels.wire.envelope import Event, Frame, Ref, decode, encode
 from arcly_channels.wire.events import encode_event
 
@@ -235,18 +235,18 @@ def test_key_that_python_cannot_show_is_named_by_its_type() -> None:
 
 
 def test_value_is_found_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envelope, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr(blame, "perf_counter", lambda: 0.0)
     assert refusal({"rows": [[1]] * 99_999 + [[object()]]}).path == "data.rows[99999][0]"
 
 
 def test_blame_looks_for_as_long_as_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()
-    monkeypatch.setattr(envelope, "perf_counter", lambda: next(ticks) / 1000)  # 1 ms per look.
+    monkeypatch.setattr(blame, "perf_counter", lambda: next(ticks) / 1000)  # 1 ms per look.
     data: Any = {"much": ["x"] * 1000, "bad": object()}
     for _ in range(200):
         data = [data]
     written = mock.Mock(wraps=orjson.dumps)
-    monkeypatch.setattr(envelope, "orjson", mock.Mock(dumps=written))
+    monkeypatch.setattr(blame, "orjson", mock.Mock(dumps=written))
     error = refusal(data)
     assert written.call_count < 100
     assert error.path.startswith("data[0][0]")

@@ -12,7 +12,7 @@ import pytest
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import MalformedFrame
-from arcly_channels.wire import envelope, protocol
+from arcly_channels.wire import blame, envelope, protocol
 from arcly_channels.wire.envelope import decode
 from tests.documents import DOCS, section, table
 from tests.frames import FRAMES
@@ -53,7 +53,8 @@ def test_reply_to_any_frame_is_short_and_written_once(
 ) -> None:
     """What is read is checked by at most one writing; what is replied is written once."""
     written = mock.Mock(wraps=orjson.dumps)
-    monkeypatch.setattr(envelope, "orjson", mock.Mock(dumps=written, loads=orjson.loads))
+    for module in (envelope, blame):
+        monkeypatch.setattr(module, "orjson", mock.Mock(dumps=written, loads=orjson.loads))
     try:
         event = decode(text)
         reply = protocol.error_frame("unknown_event", envelope.escaped(event.event), event.ref)
