@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.layers.mailbox import Waiter
 from arcly_channels.layers.message import Message
+from arcly_channels.layers.waiter import Waiter
 
 
 class Inbox:

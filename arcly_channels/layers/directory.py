@@ -43,7 +43,7 @@ class Directory:
         self._remove(mailbox)
         return True
 
-    def forget(self, mailbox: Mailbox) -> set[str]:
+    def forget(self, mailbox: Mailbox) -> dict[str, float]:
         """Close and remove a mailbox whatever it holds; return the groups it was in."""
         groups = mailbox.close()
         self._remove(mailbox)

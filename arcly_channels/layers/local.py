@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import secrets
 import threading
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from asgiref.sync import markcoroutinefunction
@@ -17,9 +16,11 @@ from arcly_channels.fanout.connections import Claims, ConnectionRegistry
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import OVERFLOWS, Channels
-from arcly_channels.layers.mailbox import Waiter
+from arcly_channels.layers.fork import start_anew_in_children
 from arcly_channels.layers.message import Message
-from arcly_channels.layers.views import LiveView
+from arcly_channels.layers.options import refuse_unknown, require_positive
+from arcly_channels.layers.views import Joined, LiveView, Waiting
+from arcly_channels.layers.waiter import Waiter
 from arcly_channels.wire.envelope import Frame
 from arcly_channels.wire.events import frame_of
 
@@ -28,20 +29,24 @@ class LocalChannelLayer(BaseChannelLayer):
     """A complete channel layer within one process, with the `groups` and `flush` extensions.
 
     `expiry`, `group_expiry` (seconds), `capacity` and `channel_capacity` mean what the Channels
-    documentation says. `overflow` says what happens when a group message meets a full channel of
-    one consumer (with a `!` in its name): `evict` takes the channel out of all groups and, after
-    its backlog, sends it one `{"type": "gateway.evicted"}`; `drop_newest` and `drop_oldest` drop a
-    message and count it. Other channels are never evicted: there `evict` means `drop_newest`.
+    documentation says. `overflow` says what happens when a group message meets a full channel:
+    `drop_newest` and `drop_oldest` drop a message and count it. `evict` is about the channel of one
+    consumer (with a `!` in its name). It takes a burst of `mailbox.BURST` times its capacity before
+    the newest is dropped and counted, and is evicted when its consumer takes nothing for
+    `stall.STALL` seconds while it is full: it is out of all groups at once, and `receive` raises
+    `SlowConsumer` after the backlog. Elsewhere `evict` means `drop_newest`.
     `shards` is how many locks the registry and the channels are split over (default: four for every
     processor).
 
     Every method may be called from any thread or event loop, and wakes receivers in theirs.
 
-    Spec deviation: an expired message is dropped, and does not cost its channel the groups; nor
-    does `group_expiry` end the membership of a gateway, which lasts as long as its connection.
+    Spec deviation: an expired message costs its channel the groups only if the channel is one
+    consumer's that has not asked for a message since `expiry` or `mailbox.GONE` seconds, whichever
+    is longer; nor does `group_expiry` end the membership of a gateway, which lasts as long as its
+    connection.
     """
 
-    extensions = ("groups", "flush")
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
 
     def __init__(
         self,
@@ -52,14 +57,26 @@ class LocalChannelLayer(BaseChannelLayer):
         *,
         overflow: str = "evict",
         shards: int | None = None,
+        **unknown: object,
     ) -> None:
+        refuse_unknown(unknown)
+        start_anew_in_children(
+            self,
+            LocalChannelLayer.__init__,
+            expiry=expiry,
+            group_expiry=group_expiry,
+            capacity=capacity,
+            channel_capacity=channel_capacity,
+            overflow=overflow,
+            shards=shards,
+        )
         if overflow not in OVERFLOWS:
             raise ValueError(f"overflow is one of {', '.join(OVERFLOWS)}, not {overflow!r}")
-        _require_positive(expiry=expiry, group_expiry=group_expiry, capacity=capacity)
+        require_positive(expiry=expiry, group_expiry=group_expiry, capacity=capacity)
         capacities = {} if channel_capacity is None else channel_capacity
         if not isinstance(capacities, Mapping):
             raise TypeError(f"channel_capacity is a dict, not {capacities!r}")
-        _require_positive(**{str(pattern): value for pattern, value in capacities.items()})
+        require_positive(**{str(pattern): value for pattern, value in capacities.items()})
         super().__init__(expiry=expiry, capacity=capacity)
         self.channel_capacity = self.compile_capacities(capacities)
         self.group_expiry = group_expiry
@@ -81,16 +98,14 @@ class LocalChannelLayer(BaseChannelLayer):
         # A pump lives for as long as it has connections.
         self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
         self._prefix = secrets.token_hex(6)
-        self._serial = itertools.count(1)
         self._handler_errors = 0
-        self._lock = threading.Lock()  # Guards the serial, the errors and what is reserved.
+        self._lock = threading.Lock()  # Guards the errors and what is reserved.
 
     # The Channels specification
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Return a channel name that nobody else has, for a consumer of this process."""
-        with self._lock:
-            return f"{prefix}{self._prefix}!{next(self._serial)}"
+        """Return a channel name that nobody has or can guess, for a consumer of this process."""
+        return f"{prefix}{self._prefix}!{secrets.token_urlsafe(12)}"
 
     async def send(self, channel: str, message: Message) -> None:
         """Put a message on a channel; raise `ChannelFull` when its capacity is reached.
@@ -284,17 +299,17 @@ class LocalChannelLayer(BaseChannelLayer):
         return {**self._channels.counts, "handler_errors": self._handler_errors}
 
     @property
-    def channels(self) -> Mapping[str, tuple[Message, ...]]:
+    def channels(self) -> LiveView[Waiting]:
         """The channels that have a message, a receiver or a group, with their waiting messages.
 
         Deleting one loses its messages and groups, but for a receiver that is there already.
         """
-        return LiveView(self._channels.messages, delete=self._channels.forget)
+        return LiveView(self._waiting_on, self._channels.names, self._channels.forget)
 
     @property
-    def groups(self) -> Mapping[str, frozenset[str]]:
-        """The groups, with the names of the channels in them."""
-        return LiveView(self._all_groups)
+    def groups(self) -> LiveView[Joined]:
+        """The groups, with the names of the channels in them and when they joined."""
+        return LiveView(self._members_of, self._all_groups, self._empty_group)
 
     # Inside
 
@@ -313,20 +328,24 @@ class LocalChannelLayer(BaseChannelLayer):
     def _channels_of(self, ids: Iterable[int]) -> Iterable[str]:
         return filter(None, map(self._names.get, ids))
 
-    def _all_groups(self) -> dict[str, frozenset[str]]:
-        groups = self._channels.groups()
-        for room in self.registry.rooms():
-            members = self._channels_of(self.registry.room_members(room))
-            groups[room] = groups.get(room, frozenset()).union(members)
-        return groups
+    def _waiting_on(self, channel: str) -> Waiting | None:
+        messages = self._channels.waiting_on(channel)
+        return None if messages is None else Waiting(messages)
+
+    def _all_groups(self) -> list[str]:
+        return list(dict.fromkeys([*self._channels.groups(), *self.registry.rooms()]))
+
+    def _members_of(self, group: str) -> Joined | None:
+        gateways = self._channels_of(self.registry.room_members(group))
+        return Joined({**dict.fromkeys(gateways, 0.0), **self._channels.members(group)}) or None
+
+    def _empty_group(self, group: str) -> None:
+        for channel in self._channels.members(group):
+            self._channels.leave(group, channel)
+        for id in self.registry.room_members(group):
+            self.registry.leave_room(id, group)
 
 
 def _require_dict(message: object) -> None:
     if not isinstance(message, dict):
         raise TypeError(f"a message is a dict, not {type(message).__name__}")
-
-
-def _require_positive(**options: object) -> None:
-    for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-            raise ValueError(f"{name} is a number above 0, not {value!r}")
