@@ -16,7 +16,7 @@ _OF_REDIS = frozenset(
     }
 )
 _ZERO_IN_MEMORY = {
-    "capacity": "0 is no bound with InMemoryChannelLayer; here every channel has one",
+    "capacity": "0 is no bound in InMemoryChannelLayer; here every channel has a bound",
     "group_expiry": "for memberships without end give float('inf')",
 }
 
