@@ -12,6 +12,7 @@ import time
 import types
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -681,13 +682,17 @@ async def test_message_from_another_thread_wakes_the_receiver_at_once(layer: Any
 async def test_messages_from_a_thread_keep_their_order_when_the_receiver_times_out_between(
     layer: Any,
 ) -> None:
-    receiver = waiting(layer, "channel")
+    async def receive() -> list[int]:
+        with suppress(asyncio.CancelledError):
+            await layer.receive("channel")
+        return [(await layer.receive("channel"))["number"] for _ in "ab"]
+
+    receiver = asyncio.create_task(receive())
     await turns()
     receiver.cancel()
-    for number in (1, 2):
-        run_in_thread(lambda number=number: layer.send("channel", numbered(number))).join(DEADLINE)
-    await turns(1)  # The receiver is gone, and whoever is to wake it has not had a turn.
-    assert [(await soon(layer.receive("channel")))["number"] for _ in "ab"] == [1, 2]
+    for number in (1, 2):  # With the loop standing still, so that nobody has noticed yet.
+        run_in_thread(partial(layer.send, "channel", numbered(number))).join(DEADLINE)
+    assert await soon(receiver) == [1, 2]
 
 
 async def test_group_message_from_another_thread_wakes_the_receiver_at_once(layer: Any) -> None:
@@ -1028,6 +1033,77 @@ async def test_sender_to_a_full_channel_is_told_whatever_the_overflow(
     await layer.send(OWN, numbered(1))
     with pytest.raises(ChannelFull):
         await layer.send(OWN, numbered(2))
+
+
+# Sent is received, counted or waiting
+
+
+def lost(layer: Any) -> int:
+    """Return how many messages were counted as having reached nobody."""
+    return sum(count for what, count in layer.counts.items() if what.startswith("dropped_"))
+
+
+@pytest.mark.usefixtures("many_switches")
+@pytest.mark.parametrize("overflow", ["evict", "drop_newest", "drop_oldest"])
+async def test_every_group_message_of_threads_is_received_or_counted_or_waits(
+    make_layer: MakeLayer, overflow: str
+) -> None:
+    layer, each = make_layer(capacity=3, overflow=overflow), 500
+    await layer.group_add("group", OWN)
+    received, ended = 0, threading.Event()
+
+    async def send() -> None:
+        for number in range(each):
+            layer.group_send_now("group", numbered(number))
+
+    async def receive() -> None:
+        nonlocal received
+        while not ended.is_set():
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(layer.receive(OWN), 0.001)
+                received += 1
+
+    receiver = run_in_thread(receive)
+    senders = [run_in_thread(send) for _ in range(4)]
+    for thread in senders:
+        await asyncio.to_thread(thread.join, DEADLINE)
+    ended.set()
+    await asyncio.to_thread(receiver.join, DEADLINE)
+    assert 4 * each == received + lost(layer) + layer.channels[OWN].qsize()
+
+
+async def test_messages_for_an_evicted_channel_are_counted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2)
+    await evict_own(layer, pass_time)
+    for number in range(3):
+        with suppress(ChannelFull):
+            await layer.send(OWN, numbered(number))
+    await layer.flush()
+    assert layer.counts["dropped_gone"] == 3
+
+
+@pytest.mark.parametrize("end", ["flush", "clear", "abandon"])
+async def test_messages_that_wait_when_a_channel_ends_are_counted(
+    make_layer: MakeLayer, pass_time: PassTime, end: str
+) -> None:
+    layer = make_layer(expiry=60)
+    await layer.group_add("group", OWN)
+    await layer.send(OWN, MARK)
+    await soon(layer.receive(OWN))
+    await layer.send(OWN, MARK)
+    pass_time(50)
+    await layer.send(OWN, MARK)
+    if end == "flush":
+        await layer.flush()
+    elif end == "clear":
+        layer.channels.clear()
+    else:
+        pass_time(15)
+        await layer.group_send("any", MARK)
+    assert not layer.channels
+    assert lost(layer) == 2
 
 
 # Configuration
