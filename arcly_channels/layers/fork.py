@@ -9,20 +9,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-_makers: WeakKeyDictionary[Any, tuple[Callable[..., None], dict[str, Any]]] = WeakKeyDictionary()
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_makers: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
 
-def start_anew_in_children(layer: object, make: Callable[..., None], **options: Any) -> None:
-    """Have `make(layer, **options)`, which is a constructor, run again in every forked child."""
-    _makers[layer] = make, options
+def runs_again_in_children(
+    init: Callable[Concatenate[T, P], None],
+) -> Callable[Concatenate[T, P], None]:
+    """Have a constructor run again, as it was called, on what it made in every forked child."""
+
+    @wraps(init)
+    def remembered(made: T, /, *args: P.args, **options: P.kwargs) -> None:
+        _makers[made] = lambda it: init(it, *args, **options)  # Not `made`, which it would keep.
+        init(made, *args, **options)
+
+    return remembered
 
 
 def _start_anew() -> None:
-    for layer, (make, options) in list(_makers.items()):
-        make(layer, **options)
+    for made, make in list(_makers.items()):
+        make(made)
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork.

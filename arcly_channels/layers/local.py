@@ -16,9 +16,9 @@ from arcly_channels.fanout.connections import Claims, ConnectionRegistry
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import OVERFLOWS, Channels
-from arcly_channels.layers.fork import start_anew_in_children
+from arcly_channels.layers.fork import runs_again_in_children
 from arcly_channels.layers.message import Message
-from arcly_channels.layers.options import refuse_unknown, require_positive
+from arcly_channels.layers.options import refuses_unknown_options, require_positive
 from arcly_channels.layers.views import Joined, LiveView, Waiting
 from arcly_channels.layers.waiter import Waiter
 from arcly_channels.wire.envelope import Frame
@@ -48,6 +48,8 @@ class LocalChannelLayer(BaseChannelLayer):
 
     extensions: ClassVar[list[str]] = ["groups", "flush"]
 
+    @refuses_unknown_options
+    @runs_again_in_children
     def __init__(
         self,
         expiry: float = 60,
@@ -57,19 +59,7 @@ class LocalChannelLayer(BaseChannelLayer):
         *,
         overflow: str = "evict",
         shards: int | None = None,
-        **unknown: object,
     ) -> None:
-        refuse_unknown(unknown)
-        start_anew_in_children(
-            self,
-            LocalChannelLayer.__init__,
-            expiry=expiry,
-            group_expiry=group_expiry,
-            capacity=capacity,
-            channel_capacity=channel_capacity,
-            overflow=overflow,
-            shards=shards,
-        )
         if overflow not in OVERFLOWS:
             raise ValueError(f"overflow is one of {', '.join(OVERFLOWS)}, not {overflow!r}")
         require_positive(expiry=expiry, group_expiry=group_expiry, capacity=capacity)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import ParamSpec
+
+P = ParamSpec("P")
 
 _OF_REDIS = frozenset(
     {
@@ -21,15 +26,22 @@ _ZERO_IN_MEMORY = {
 }
 
 
-def refuse_unknown(options: Mapping[str, object]) -> None:
-    """Raise `TypeError` if there is an option that nobody knows, and say what to do about it."""
-    for name in options:
-        if name in _OF_REDIS:
-            raise TypeError(f"{name} is an option of channels_redis, and of no use here: drop it")
-        raise TypeError(
-            f"unknown option {name}; there are expiry, group_expiry, capacity, channel_capacity, "
-            "overflow and shards"
-        )
+def refuses_unknown_options(init: Callable[P, None]) -> Callable[P, None]:
+    """Have a constructor say what to do about an option that it does not know: a `TypeError`."""
+    known = list(signature(init).parameters)[1:]
+
+    @wraps(init)
+    def checked(*args: P.args, **options: P.kwargs) -> None:
+        for name in options:
+            if name in _OF_REDIS:
+                raise TypeError(
+                    f"{name} is an option of channels_redis and of no use here: drop it"
+                )
+            if name not in known:
+                raise TypeError(f"{name} is no option; there are {', '.join(known)}")
+        init(*args, **options)
+
+    return checked
 
 
 def require_positive(**options: object) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -81,3 +83,9 @@ def test_layer_in_a_child_is_empty_and_configured_as_before() -> None:
 
     assert succeeds_in_child(is_new)
     assert layer.channels[CHANNEL].qsize() == 1
+
+
+def test_layer_is_not_kept_for_the_sake_of_children() -> None:
+    layer = weakref.ref(LocalChannelLayer())
+    gc.collect()
+    assert layer() is None
