@@ -18,7 +18,9 @@ settings.configure(
     SECRET_KEY="burst " * 8,
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "burst.sqlite3"}},
+    DATABASES={
+        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["TEST_DATABASE"]}
+    },
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": os.environ["TEST_BACKEND"],
@@ -70,13 +72,17 @@ class Database(AsyncWebsocketConsumer):
         await self.send(str(message["number"]))
 
 
-class Hanging(AsyncWebsocketConsumer):
-    """Takes one message and no other."""
+released = asyncio.Event()
+
+
+class Stuck(AsyncWebsocketConsumer):
+    """Takes one message, and the next when it is released."""
 
     groups = (GROUP,)
 
     async def burst_message(self, message: dict[str, Any]) -> None:
-        await asyncio.get_running_loop().create_future()
+        await released.wait()
+        await self.send(str(message["number"]))
 
 
 def burst(number: int) -> Any:
@@ -110,15 +116,22 @@ async def async_bulk_view(request: HttpRequest, count: int) -> HttpResponse:
     return answer()
 
 
+async def release_view(request: HttpRequest) -> HttpResponse:
+    released.set()
+    return answer()
+
+
 def report(request: HttpRequest) -> HttpResponse:
     return answer()
 
 
 def answer() -> HttpResponse:
-    """Say how much memory the process has had, in KiB, and what the layer counted."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    counts = dict(getattr(get_channel_layer(), "counts", {}))
-    return HttpResponse(json.dumps({"peak": peak, "counts": counts}))
+    """Say how much memory the process has had, in KiB, and what a layer of ours counted."""
+    layer = get_channel_layer()
+    found: dict[str, Any] = {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    if hasattr(layer, "registry"):
+        found |= {**layer.counts, "evictions": layer.registry.evictions}
+    return HttpResponse(json.dumps(found))
 
 
 urlpatterns = [
@@ -126,13 +139,14 @@ urlpatterns = [
     path("bulk/<int:count>", bulk_view),
     path("async/<int:count>", async_view),
     path("async_bulk/<int:count>", async_bulk_view),
+    path("release", release_view),
     path("report", report),
 ]
 application = ProtocolTypeRouter(
     {
         "http": get_asgi_application(),
         "websocket": URLRouter(
-            [path(each.__name__, each.as_asgi()) for each in (Sync, Async, Database, Hanging)]
+            [path(each.__name__, each.as_asgi()) for each in (Sync, Async, Database, Stuck)]
         ),
     }
 )

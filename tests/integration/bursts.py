@@ -20,40 +20,37 @@ class Seen:
     """What became of a burst: the messages of the socket that saw fewest, and who stayed open."""
 
     fewest: int
-    average: float
     open: int
     answer: Any
+
+
+def ask(host: str, path: str) -> Any:
+    """Return what a view of the server answers."""
+    with urllib.request.urlopen(f"http://{host}/{path}", timeout=120) as response:
+        return json.load(response)
 
 
 async def see_burst(host: str, consumer: str, view: str, *, count: int, sockets: int) -> Seen:
     """Open so many sockets, have a view send its burst, and count until nothing more comes."""
     clients = [await connect(f"ws://{host}/{consumer}") for _ in range(sockets)]
-    counting = [asyncio.create_task(_count(client)) for client in clients]
-    request = asyncio.to_thread(urllib.request.urlopen, f"http://{host}/{view}/{count}", None, 120)
-    with await request as response:
-        answer = json.load(response)
-    _ended.set()
-    try:
-        seen = await asyncio.gather(*counting)
-    finally:
-        _ended.clear()
+    sent = asyncio.create_task(asyncio.to_thread(ask, host, f"{view}/{count}"))
+    seen = await asyncio.gather(*(_count(client, count, sent) for client in clients))
     still_open = sum(client.close_code is None for client in clients)
     await asyncio.gather(*(client.close() for client in clients))
-    return Seen(min(seen), sum(seen) / sockets, still_open, answer)
+    return Seen(min(seen), still_open, await sent)
 
 
-_ended = asyncio.Event()
-
-
-async def _count(client: ClientConnection) -> int:
+async def _count(client: ClientConnection, count: int, sent: asyncio.Task[Any]) -> int:
+    """Return how many messages come, of `count` that are sent."""
     seen = 0
     try:
-        while True:
+        while seen < count:
             try:
                 await asyncio.wait_for(client.recv(), QUIET)
                 seen += 1
             except asyncio.TimeoutError:
-                if _ended.is_set():
-                    return seen
+                if sent.done():
+                    break
     except ConnectionClosed:
-        return seen
+        pass
+    return seen
