@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 import time
+from asyncio import Future, _get_running_loop
 from collections.abc import Callable, Iterable
 
 from channels.exceptions import ChannelFull
@@ -68,12 +69,12 @@ class Channels:
         full, so that its consumer should get a turn before the next message.
         """
         self._sweeper.run_due()
-        copy, now, taken = copier(message), time.monotonic(), Put.TAKEN
+        copy, now, loop, taken = copier(message), time.monotonic(), _get_running_loop(), Put.TAKEN
         found = [
             put
             for _, mailboxes in self._groups.snapshot(group)
             for mailbox in mailboxes
-            if (put := mailbox.put(copy, now)) is not taken
+            if (put := mailbox.put(copy, now, loop)) is not taken
         ]
         found += [self._put_on(channel, copy, now) for channel in others]
         if found:
@@ -83,9 +84,11 @@ class Channels:
     async def receive(self, channel: str) -> Message:
         """Return the oldest message on a channel, once there is one."""
         while True:
-            mailbox = self._directory.open(channel)
+            mailbox = self._directory.find(channel)
+            if mailbox is None or mailbox.is_closed:
+                mailbox = self._directory.open(channel)
             message = mailbox.take_or_wait()
-            if isinstance(message, asyncio.Future):
+            if isinstance(message, Future):
                 waiter = message
                 try:
                     message = await waiter
@@ -106,7 +109,7 @@ class Channels:
         future that is not used is given back by `stop_waiting`.
         """
         message = self._directory.open(channel).take_or_wait()
-        if isinstance(message, asyncio.Future):
+        if isinstance(message, Future):
             return message
         waiter: Waiter = asyncio.get_running_loop().create_future()
         waiter.set_result(message)
@@ -205,7 +208,7 @@ class Channels:
 
     def _put_on(self, channel: str, copy: Copier, now: float, *, is_sent: bool = False) -> Put:
         while True:
-            put = self._directory.open(channel).put(copy, now, is_sent=is_sent)
+            put = self._directory.open(channel).put(copy, now, _get_running_loop(), is_sent)
             if put is not Put.CLOSED:  # Else the channel has a new mailbox.
                 return put
 

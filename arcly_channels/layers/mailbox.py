@@ -7,7 +7,7 @@ import enum
 import math
 import threading
 import time
-from asyncio import _get_running_loop
+from asyncio import Future
 from collections import deque
 from typing import NoReturn, Protocol
 from weakref import ReferenceType, ref
@@ -133,16 +133,28 @@ class Mailbox:
 
     # Messages
 
-    def put(self, message: Copier, now: float, *, is_sent: bool = False) -> Put:
-        """Hand a message to a receiver that waits, or keep it until it expires."""
+    def put(
+        self,
+        message: Copier,
+        now: float,
+        loop: asyncio.AbstractEventLoop | None,
+        is_sent: bool = False,
+    ) -> Put:
+        """Hand a message to a receiver that waits, or keep it until it expires.
+
+        `loop` is the running event loop, if there is one.
+        """
         with self.lock:
             if self._waiters and not self._messages:
                 waiter = self._waiters[0]
-                if waiter.get_loop() is _get_running_loop():
+                if waiter.get_loop() is loop:
                     del self._waiters[0]
-                    if not waiter.done():
-                        self._asked = now
+                    try:  # Cheaper than to ask whether it is cancelled; see benchmarks/layer.py.
                         waiter.set_result(message)
+                    except asyncio.InvalidStateError:
+                        pass
+                    else:
+                        self._asked = now
                         return _TAKEN
             put = self._add(message, now, is_sent)
         if self._waiters:
@@ -174,11 +186,10 @@ class Mailbox:
                 return message
             if self.is_closed:
                 return None
-            loop = asyncio.get_running_loop()
-            if self._loop is None:
-                self._loop = ref(loop)
-            waiter: Waiter = loop.create_future()
+            waiter: Waiter = Future()  # Of the running loop: half of the time of `create_future`.
             self._waiters.append(waiter)
+            if self._loop is None:
+                self._loop = ref(waiter.get_loop())
             return waiter
 
     def stop_waiting(self, waiter: Waiter) -> None:
