@@ -35,7 +35,7 @@ class Channel(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.now = 1000.0
-        self.patches = [
+        self.patches: list[Any] = [
             mock.patch.object(time, "monotonic", self.clock),
             mock.patch.object(stall, "STALL", math.inf),  # Evicted is who `evict` says, …
             mock.patch.object(mailbox, "GONE", math.inf),  # … and nobody is given up.
@@ -138,7 +138,8 @@ class Channel(RuleBasedStateMachine):
     @rule()
     def evict(self) -> None:
         self.drop_expired()
-        if len(self.waiting) < CAPACITY or self.is_evicted:
+        lasting = [each for each in self.waiting if each[1] > self.now + stall.LOOK]
+        if len(lasting) < CAPACITY or self.is_evicted:
             return
         with suppress(ChannelFull):
             self.layer.send_now(CHANNEL, {"type": "test.message"})  # It is looked at from now on.
