@@ -1,4 +1,4 @@
-"""The Django application: system checks, and the metrics where Prometheus is installed."""
+"""The Django application: system checks, sessions that end, and metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ class ArclyChannelsConfig(AppConfig):
     verbose_name = "Arcly Channels"
 
     def ready(self) -> None:
-        from arcly_channels import checks, checks_identity  # noqa: F401  # Registers them.
+        from arcly_channels import checks  # noqa: F401  # Registers them.
+        from arcly_channels.gateway.disconnect import follow_users
+
+        follow_users()
 
         if find_spec("prometheus_client") is not None:
             from arcly_channels import metrics

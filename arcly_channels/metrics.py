@@ -9,7 +9,7 @@ from channels.layers import channel_layers
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.base import GatewayLayer
 
 
 class LayerCollector:
@@ -19,7 +19,7 @@ class LayerCollector:
         layers = [
             layer
             for layer in tuple(channel_layers.backends.values())
-            if isinstance(layer, LocalChannelLayer)
+            if isinstance(layer, GatewayLayer)
         ]
         registries = [layer.registry for layer in layers]
         yield GaugeMetricFamily(

@@ -36,10 +36,10 @@ class HasId(Protocol):
     def id(self) -> str: ...
 
 
-Tenant = str | HasId
+TenantLike = str | HasId
 
 
-def group_name(room: str, tenant: Tenant | None = None) -> str:
+def group_name(room: str, tenant: TenantLike | None = None) -> str:
     """Return the Channels group that `room` of `tenant` is.
 
     Without a tenant it is the room's own name whenever that is a valid group name outside
@@ -55,14 +55,14 @@ def group_name(room: str, tenant: Tenant | None = None) -> str:
     return _encoded("r", room)
 
 
-def lobby_name(tenant: Tenant | None = None) -> str:
+def lobby_name(tenant: TenantLike | None = None) -> str:
     """Return the group that every gateway client of `tenant` is in, which `broadcast` addresses."""
     return _sealed("lobby") if tenant is None else _sealed("lobby", tenant_id(tenant))
 
 
-def user_group(subject: str) -> str:
-    """Return the group of the connections whose claims have this `sub`."""
-    return _sealed("user", subject)
+def user_group(subject: str, tenant: TenantLike | None = None) -> str:
+    """Return the group of the connections whose claims have this `sub`; with `tenant`, in it."""
+    return _sealed("user", subject, *([] if tenant is None else [tenant_id(tenant)]))
 
 
 def token_group(id: str) -> str:
@@ -76,7 +76,7 @@ def check_room(room: object) -> None:
         raise InvalidRoom(f"a room is a string of 1 to {MAX_ROOM_LENGTH} characters")
 
 
-def tenant_id(tenant: Tenant) -> str:
+def tenant_id(tenant: TenantLike) -> str:
     """Return the id of a tenant given as its id or as an object that has one."""
     identity = tenant if isinstance(tenant, str) else getattr(tenant, "id", None)
     if not isinstance(identity, str) or not identity:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from arcly_channels.fanout.outbox import Outbox
 
 
@@ -13,6 +15,11 @@ class Peer:
         self.texts: list[str] = []
         self.flushes = 0
         self.close_code: int | None = None
+        self.is_blocked = False
+        self.unread_bytes: int | None = None
+
+    def unread(self) -> int | None:
+        return self.unread_bytes
 
     def flush(self, outbox: Outbox) -> None:
         self.flushes += 1
@@ -20,3 +27,23 @@ class Peer:
             self.texts.append(frame.text)
         if self.is_reading:
             self.close_code = outbox.close_code
+
+
+class Reader(Peer):
+    """A client that takes one frame in every turn of the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_awake = False
+
+    def flush(self, outbox: Outbox) -> None:
+        if not self._is_awake:
+            self._is_awake = True
+            asyncio.get_running_loop().call_soon(self._read, outbox)
+
+    def _read(self, outbox: Outbox) -> None:
+        frame = outbox.take()
+        self._is_awake = frame is not None
+        if frame is not None:
+            self.texts.append(frame.text)
+            asyncio.get_running_loop().call_soon(self._read, outbox)

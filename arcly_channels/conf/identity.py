@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from arcly_channels.conf.spelling import did_you_mean
+
 Complaints = Iterator[tuple[str, str]]
 """What is wrong, and what would be right."""
 
@@ -89,7 +91,8 @@ def jwt_complaints(value: object) -> Complaints:
     }
     for key in value:
         if key not in checks:
-            yield "JWT has an unknown key", f"The keys are {', '.join(checks)}."
+            hint = f"{did_you_mean(key, checks)}The keys are {', '.join(checks)}."
+            yield "JWT has an unknown key", hint
     for key, (is_valid, hint) in checks.items():
         if (key in value or key == "KEYS") and not is_valid(value.get(key)):
             yield f'JWT["{key}"] cannot be used', hint
@@ -117,6 +120,16 @@ def _key_complaints(value: object) -> Complaints:
         elif len(secret) < least:
             hint = f"{algorithm} wants at least {least}: secrets.token_urlsafe({least}) makes one."
             yield f"is a secret of {len(secret)} bytes", hint
+
+
+def switch_complaints(key: str) -> Callable[[object], Complaints]:
+    """Return what yields what is wrong with a value of a setting that is True or False."""
+
+    def complaints(value: object) -> Complaints:
+        if not isinstance(value, bool):
+            yield f"{key} cannot be used", "Write True or False."
+
+    return complaints
 
 
 def callable_complaints(value: object) -> Complaints:

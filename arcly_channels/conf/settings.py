@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from arcly_channels.conf import identity
+from arcly_channels.conf.spelling import did_you_mean
 
 NAME = "ARCLY_CHANNELS"
 
@@ -65,12 +66,20 @@ class Settings:
         default=None, metadata=_rules(identity.jwt_complaints, identity.read_jwt)
     )
     """Which tokens are believed; without it, none is looked for."""
+    QUERY_TOKENS: bool = dataclasses.field(
+        default=True, metadata=_rules(identity.switch_complaints("QUERY_TOKENS"))
+    )
+    """Whether a WebSocket's token may be in its URL, which proxies and servers log."""
     TOKEN_GRACE: float = _number(0)
     """How long a connection stays open after its token has expired."""
     CLAIMS_FROM_USER: Any = dataclasses.field(
         default=None, metadata=_rules(identity.callable_complaints)
     )
     """Where there is no token: makes claims of the logged-in user. True makes the usual ones."""
+    DISCONNECT_ON_LOGOUT: bool = dataclasses.field(
+        default=True, metadata=_rules(identity.switch_complaints("DISCONNECT_ON_LOGOUT"))
+    )
+    """Whether sockets end with the sessions of users who have claims by CLAIMS_FROM_USER."""
     TENANTS: Any = dataclasses.field(default=(), metadata=_rules(identity.tenants_complaints))
     """The tenants, or what returns them."""
     TENANT_STRATEGY: Any = dataclasses.field(
@@ -123,7 +132,7 @@ def problems(given: object) -> list[Problem]:
     found = []
     for key, value in given.items():
         if key not in fields:
-            hint = f"The keys are {', '.join(fields)}."
+            hint = f"{did_you_mean(key, fields)}The keys are {', '.join(fields)}."
             found.append(Problem(f"{NAME} has no setting {key!r}", hint))
         elif "complaints" in fields[key].metadata:
             complaints = fields[key].metadata["complaints"](value)

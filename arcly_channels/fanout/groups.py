@@ -1,6 +1,6 @@
-"""Who is in which room: an index split over shards, with an immutable snapshot per room.
+"""Who is in which group: an index split over shards, with an immutable snapshot per group.
 
-Joining and leaving lock one shard. Reading takes no lock, except to rebuild a room's snapshot once
+Joining and leaving lock one shard. Reading takes no lock, except to rebuild a group's snapshot once
 after its members changed.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Member(Hashable, Protocol):
-    """What can be in a room. `lane` is what its members are grouped by; see `outbox.Lane`."""
+    """What can be in a group. `lane` is what its members are grouped by; see `outbox.Lane`."""
 
     @property
     def lane(self) -> Hashable: ...
@@ -23,7 +23,7 @@ Snapshot = tuple[tuple[Any, tuple[M, ...]], ...]
 
 
 class Members(Generic[M]):
-    """The members of one room, by lane. Whoever changes them holds the lock of their shard."""
+    """The members of one group, by lane. Whoever changes them holds the lock of their shard."""
 
     __slots__ = ("_by_lane", "_lock", "_snapshot")
 
@@ -38,18 +38,25 @@ class Members(Generic[M]):
     def __contains__(self, member: M) -> bool:
         return member in self._by_lane.get(member.lane, ())
 
-    def add(self, member: M) -> None:
-        self._by_lane.setdefault(member.lane, {})[member] = None
+    def add(self, member: M) -> bool:
+        """Add a member; return whether it is new."""
+        of_lane = self._by_lane.setdefault(member.lane, {})
+        if member in of_lane:
+            return False
+        of_lane[member] = None
         self._snapshot = None
+        return True
 
-    def discard(self, member: M) -> None:
+    def discard(self, member: M) -> bool:
+        """Remove a member; return whether it was there."""
         of_lane = self._by_lane.get(member.lane)
         if of_lane is None or member not in of_lane:
-            return
+            return False
         del of_lane[member]
         if not of_lane:
             del self._by_lane[member.lane]
         self._snapshot = None
+        return True
 
     def snapshot(self) -> Snapshot[M]:
         """Return the members as they were after the last change that this thread can see."""
@@ -62,60 +69,64 @@ class Members(Generic[M]):
 
 
 class _Shard(Generic[M]):
-    __slots__ = ("lock", "rooms")
+    __slots__ = ("groups", "lock")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.rooms: dict[str, Members[M]] = {}
+        self.groups: dict[str, Members[M]] = {}
 
 
-class Membership(Generic[M]):
-    """A map from room names to members, safe for use by any number of threads."""
+class Groups(Generic[M]):
+    """A map from group names to members, safe for use by any number of threads."""
 
     def __init__(self, shards: int) -> None:
         self._shards: list[_Shard[M]] = [_Shard() for _ in range(shards)]
 
-    def add(self, room: str, member: M) -> None:
-        """Put `member` into `room`, once however often it is added."""
-        shard = self._shard(room)
+    def add(self, group: str, member: M) -> bool:
+        """Put `member` into `group`, once however often it is added; return whether it is new."""
+        shard = self._shard(group)
         with shard.lock:
-            members = shard.rooms.get(room)
+            members = shard.groups.get(group)
             if members is None:
-                members = shard.rooms[room] = Members(shard.lock)
-            members.add(member)
+                members = shard.groups[group] = Members(shard.lock)
+            return members.add(member)
 
-    def discard(self, room: str, member: M) -> None:
-        """Take `member` out of `room`, and forget a room that this leaves empty."""
-        shard = self._shard(room)
+    def discard(self, group: str, member: M) -> bool:
+        """Take `member` out of `group`, and forget a group that this leaves empty.
+
+        Returns whether it was in there.
+        """
+        shard = self._shard(group)
         with shard.lock:
-            members = shard.rooms.get(room)
-            if members is not None:
-                members.discard(member)
-                if not members:
-                    del shard.rooms[room]
+            members = shard.groups.get(group)
+            if members is None or not members.discard(member):
+                return False
+            if not members:
+                del shard.groups[group]
+            return True
 
-    def snapshot(self, room: str) -> Snapshot[M]:
-        """Return the members of `room` grouped by lane; empty for a room that nobody is in."""
-        members = self._shard(room).rooms.get(room)
+    def snapshot(self, group: str) -> Snapshot[M]:
+        """Return the members of `group` by lane; empty for a group that nobody is in."""
+        members = self._shard(group).groups.get(group)
         return () if members is None else members.snapshot()
 
-    def has(self, room: str, member: M) -> bool:
-        """Return whether `member` is in `room`."""
-        members = self._shard(room).rooms.get(room)
+    def has(self, group: str, member: M) -> bool:
+        """Return whether `member` is in `group`."""
+        members = self._shard(group).groups.get(group)
         return members is not None and member in members
 
-    def members(self, room: str) -> Iterator[M]:
-        """Yield the members of `room`, whatever their lane."""
-        for _, members in self.snapshot(room):
+    def members(self, group: str) -> Iterator[M]:
+        """Yield the members of `group`, whatever their lane."""
+        for _, members in self.snapshot(group):
             yield from members
 
-    def rooms(self) -> list[str]:
-        """Return the names of all rooms. For tests and debugging: it looks at every shard."""
+    def names(self) -> list[str]:
+        """Return the names of all groups. For tests and debugging: it looks at every shard."""
         names: list[str] = []
         for shard in self._shards:
             with shard.lock:
-                names.extend(shard.rooms)
+                names.extend(shard.groups)
         return names
 
-    def _shard(self, room: str) -> _Shard[M]:
-        return self._shards[hash(room) % len(self._shards)]
+    def _shard(self, group: str) -> _Shard[M]:
+        return self._shards[hash(group) % len(self._shards)]

@@ -18,10 +18,11 @@ class Lanes:
         self._enqueued_before = 0
         self._lock = threading.Lock()
 
-    def enter(self, lane: Lane) -> None:
-        """Note a connection in `lane`."""
+    def enter(self, lane: Lane) -> bool:
+        """Note a connection in `lane`; return whether it is the first there."""
         with self._lock:
-            self._connections[lane] = self._connections.get(lane, 0) + 1
+            number = self._connections[lane] = self._connections.get(lane, 0) + 1
+        return number == 1
 
     def leave(self, lane: Lane) -> None:
         """Note the end of a connection in `lane`, and forget the lane after its last one."""
@@ -30,7 +31,7 @@ class Lanes:
             is_unused = not self._connections[lane]
         if is_unused:
             # In the lane, after all that may still be counted there.
-            lane.run_unpaced(self._forget, lane)
+            lane.call(self._forget, lane)
 
     def all(self) -> tuple[Lane, ...]:
         """Return the lanes that have connections."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from itertools import accumulate
 from operator import attrgetter
 from typing import Protocol
 
@@ -26,24 +28,21 @@ CUT = 1006
 """The close code of a socket that is gone without one (RFC 6455, section 7.1.5)."""
 
 _wire = attrgetter("wire")
-
-_SHUT = 1 << 62
-"""Taken from a closed outbox's room, so that nothing fits and `offer` needs no extra check."""
+_size = attrgetter("size")
 
 
-class Transport(Protocol):
-    """What empties an outbox; `transports.base` holds the whole contract."""
+class Drain(Protocol):
+    """What empties an outbox: the part of `transports.base.Transport` that is used here."""
 
     def flush(self, outbox: Outbox) -> None: ...
 
-
-Concerns = Callable[["Outbox"], bool]
-"""Tells whether a frame is for an outbox, among others."""
+    def unread(self) -> int | None: ...
 
 
-def everyone(_: Outbox) -> bool:
-    """Be true of every outbox."""
-    return True
+class Watch(Protocol):
+    """Who waits for an outbox to have room; `pacing` holds the one there is."""
+
+    def relieved(self, outbox: Outbox) -> None: ...
 
 
 class Lane:
@@ -56,24 +55,26 @@ class Lane:
     is_dead = False
     """Whether nothing will ever run here again, so that its connections are gone."""
 
+    is_stopped = False
+    """Whether calls that bring frames have waited here for so long that nobody may count on it."""
+
+    has_turns = False
+    """Whether outboxes are emptied between calls, so that waiting for them makes sense."""
+
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self.ready: list[Outbox] = []
         """The outboxes that a flush has to look at: newly filled or newly closed."""
         self.enqueued = 0
         """How many frames were put into this lane's outboxes."""
+        self.small = MAX_BYTES
+        """The size up to which as many frames as an outbox holds are within its bytes, too."""
 
-    def run(
-        self,
-        function: Callable[..., object],
-        *args: object,
-        size: int = 0,
-        concerns: Concerns = everyone,
-    ) -> None:
+    def call(self, function: Callable[..., object], *args: object, size: int = 0) -> None:
         """Call `function` in the lane, now or soon; the calls of one thread keep their order.
 
-        `size` is how many bytes it brings to an outbox, and `concerns` tells which it brings them
-        to: a thread may be made to wait as in `settle`.
+        Never waits. `size` is how many bytes it brings to an outbox. Raises `LoopStalled` if it
+        brings some and the lane has taken no call for so long that too many wait already.
         """
         with self._lock:
             function(*args)
@@ -81,21 +82,30 @@ class Lane:
             for outbox in ready:
                 outbox.flush()
 
+    def call_later(self, seconds: float, function: Callable[..., object], *args: object) -> None:
+        """Call `function` in the lane after that time, if the lane has turns."""
+
+    def reserve(self, size: int) -> Future[None] | None:
+        """Keep a place for a call from another thread or loop that brings `size` bytes.
+
+        Returns None when it is kept, or else a future that is done when it is worth asking again.
+        """
+        return None
+
+    def release(self, size: int) -> None:
+        """Give back a place that was kept and is not used."""
+
+    def is_here(self) -> bool:
+        """Return whether a call by this thread runs at once."""
+        return True
+
+    def passing(self) -> Future[None] | None:
+        """Return what a sender that `is_here` should wait for, so that the lane catches up."""
+        return None
+
     def admit(self, outbox: Outbox) -> None:
         """Take note of an outbox that will live here, and of its bounds."""
-
-    def run_unpaced(self, function: Callable[..., object], *args: object) -> None:
-        """Do what `run` does, but never make a thread wait or fail: for what brings no frames."""
-        self.run(function, *args)
-
-    async def settle(self, concerns: Concerns = everyone) -> None:
-        """Wait, from any event loop, until more may be sent to those whom it concerns."""
-
-    def press(self, outbox: Outbox) -> None:
-        """Note that `outbox` is above its high-water mark."""
-
-    def relieve(self, outbox: Outbox) -> None:
-        """Note that a pressed outbox is below its low-water mark again, or closed."""
+        self.small = min(self.small, outbox.max_bytes // outbox.max_frames)
 
 
 class Outbox:
@@ -112,21 +122,20 @@ class Outbox:
         "close_reason",
         "connection_id",
         "frames",
-        "high_frames",
         "is_pressed",
         "lane",
         "max_bytes",
         "max_frames",
-        "patience",
-        "room",
+        "quota",
         "taken",
         "transport",
+        "watch",
     )
 
     def __init__(
         self,
         lane: Lane | None = None,
-        transport: Transport | None = None,
+        transport: Drain | None = None,
         *,
         max_frames: int = MAX_FRAMES,
         max_bytes: int = MAX_BYTES,
@@ -137,15 +146,17 @@ class Outbox:
         self.transport = transport
         self.max_frames = max_frames
         self.max_bytes = max_bytes
-        self.high_frames = (max_frames + 1) // 2
         self.frames: list[Frame] = []  # An empty deque is ten times as large, and most are empty.
-        self.room = max_bytes // 2
-        """How many bytes may still be added below the high-water mark; negative above it."""
+        self.quota = self._high_frames
+        """Below how many frames `offer` may append a small one without asking any further.
+
+        Zero when there is more to ask: the outbox is closed, or holds a frame that is not small.
+        """
         self.is_pressed = False
-        self.patience: object = None
-        """The lane's own note on how long it makes senders wait for this outbox."""
+        self.watch: Watch | None = None
+        """Who is to be told when the outbox is relieved."""
         self.taken = 0
-        """How many frames were taken so far: the sign that the peer is reading."""
+        """How many frames were taken so far: a sign that the peer is reading."""
         self.connection_id = 0
         self.close_code: int | None = None
         """Set once the outbox takes no more frames: the code to close with after the backlog."""
@@ -159,36 +170,42 @@ class Outbox:
 
     @property
     def pending_bytes(self) -> int:
-        """How many bytes of payload wait."""
-        return (self.max_bytes // 2 - self.room) % _SHUT
+        """How many bytes of payload wait. The cost grows with the number of frames."""
+        return sum(map(_size, tuple(self.frames)))
 
     def put(self, frame: Frame) -> bool:
         """Append `frame`; return False, and leave the outbox as it is, when there is no room."""
         if self.close_code is not None:
             return False
-        if not self.frames:
+        number = len(self.frames)
+        if number == 0:
             self.lane.ready.append(self)
-        elif (
-            len(self.frames) >= self.max_frames or self.pending_bytes + frame.size > self.max_bytes
-        ):
+        elif number >= self.max_frames or self.pending_bytes + frame.size > self.max_bytes:
             return False
-        self.room -= frame.size
+        if frame.size > self.lane.small:
+            self.quota = 0
         self.frames.append(frame)
-        if self.room < 0 or len(self.frames) > self.high_frames:
-            self.is_pressed = True  # Until the low-water mark, where the lane is told.
+        if number >= self._high_frames or self.pending_bytes > self.max_bytes // 2:
+            self.is_pressed = True  # Until the low-water mark, where the watch is told.
         return True
 
     def take(self) -> Frame | None:
         """Remove and return the oldest frame, or return None when nothing waits."""
-        if not self.frames:
-            return None
-        frame = self.frames.pop(0)
-        self.room += frame.size
-        self.taken += 1
+        frames = self.take_batch(1)
+        return frames[0] if frames else None
+
+    def take_batch(self, limit: int) -> list[Frame]:
+        """Remove and return the oldest frames: about `limit` bytes of them, and at least one."""
+        frames = self.frames
+        number = 1 + sum(1 for total in accumulate(map(_size, frames)) if total < limit)
+        if number >= len(frames):
+            return self._take_all()
+        batch = frames[:number]
+        del frames[:number]  # At once: one at a time is quadratic in the length of a backlog.
+        self.taken += number
         if self.is_pressed and self._is_below_low_water():
-            self.is_pressed = False
-            self.lane.relieve(self)
-        return frame
+            self._relieve()
+        return batch
 
     def take_wire(self, limit: int) -> bytes:
         """Remove frames of about `limit` bytes, at least one; return them as they go on the wire.
@@ -197,20 +214,11 @@ class Outbox:
         """
         frames = self.frames
         if len(frames) == 1 and not self.is_pressed:  # The common case: `benchmarks/fanout.py`.
-            frame = frames.pop()
-            self.room += frame.size
             self.taken += 1
-            return frame.wire
-        if self.pending_bytes <= limit:  # In a burst: `benchmarks/bursts.py`.
-            wire = b"".join(map(_wire, frames))
-            self._take_all()
-            return wire
-        taken: list[bytes] = []
-        size = 0
-        while size < limit and (next_frame := self.take()) is not None:
-            taken.append(next_frame.wire)
-            size += next_frame.size
-        return b"".join(taken)
+            if self.quota == 0 and self.close_code is None:
+                self.quota = self._high_frames
+            return frames.pop().wire
+        return b"".join(map(_wire, self.take_batch(limit)))
 
     def close(self, code: int, reason: str = "") -> None:
         """Take no more frames; have the transport close with `code` once the backlog is out.
@@ -220,9 +228,8 @@ class Outbox:
         if self.close_code is None:
             self.close_code = int(code)  # Autobahn, which Daphne is built on, takes no subclass.
             self.close_reason = shortened(reason)
-            self.room -= _SHUT
-            self.is_pressed = False
-            self.lane.relieve(self)
+            self.quota = 0
+            self._relieve()
             self.lane.ready.append(self)
 
     def discard(self) -> None:
@@ -249,37 +256,45 @@ class Outbox:
             self.discard()
             self.close(CloseCode.INTERNAL_ERROR)
 
-    def _take_all(self) -> None:
-        self.room += self.pending_bytes
-        self.taken += len(self.frames)
-        self.frames.clear()
+    def unread(self) -> int | None:
+        """Return how many bytes were written that the peer has not acknowledged, if that shows."""
+        return None if self.transport is None else self.transport.unread()
+
+    @property
+    def _high_frames(self) -> int:
+        return (self.max_frames + 1) // 2
+
+    def _take_all(self) -> list[Frame]:
+        frames, self.frames = self.frames, []
+        self.taken += len(frames)
+        if self.close_code is None:
+            self.quota = self._high_frames
         if self.is_pressed:
-            self.is_pressed = False
-            self.lane.relieve(self)
+            self._relieve()
+        return frames
+
+    def _relieve(self) -> None:
+        self.is_pressed = False
+        if self.watch is not None:
+            self.watch.relieved(self)
 
     def _is_below_low_water(self) -> bool:
-        return self.pending_bytes <= self.max_bytes // 4 and 4 * len(self.frames) <= self.max_frames
+        return 4 * len(self.frames) <= self.max_frames and 4 * self.pending_bytes <= self.max_bytes
 
 
 def offer(frame: Frame, outboxes: Iterable[Outbox], ready: list[Outbox]) -> list[Outbox]:
-    """Append `frame` to each of `outboxes`; return those it would bring above high water.
+    """Append a small frame to each of `outboxes`; return those that have to be asked first.
 
-    They did not get it: `Outbox.put` decides about them. The one loop that runs per recipient of a
+    Those did not get it: `Outbox.put` decides about them. The one loop that runs per recipient of a
     broadcast, and so without a call, a lock or a counter in it: `benchmarks/offer.py`.
     """
     others = []
-    size = frame.size
     for outbox in outboxes:
-        room = outbox.room - size
         frames = outbox.frames
-        if room < 0:
+        if len(frames) >= outbox.quota:
             others.append(outbox)
             continue
         if not frames:
             ready.append(outbox)
-        elif len(frames) >= outbox.high_frames:
-            others.append(outbox)
-            continue
-        outbox.room = room
         frames.append(frame)
     return others

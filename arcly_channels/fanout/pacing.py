@@ -1,50 +1,381 @@
-"""How long senders wait for a connection that lags behind a burst: a token bucket of seconds.
+"""How long senders wait for clients that are behind: the only place where anybody waits for one.
 
-A client that reads gets time to catch up; one that takes nothing is given up on after `STALL`; and
-no connection can hold senders up for more than `CREDIT` in a burst, or `REGAINED` of the time in
-the long run.
+A burst should not cost a client that reads its connection, and no client may hold senders up. So a
+sender that can wait does so before its frame while somebody in its own audience is behind and goes
+on reading, and all such waiting is paid from budgets of the audience and of the process. No
+connection has a budget, so coming back brings none. When a budget is spent nobody waits, and whose
+outbox is full is evicted.
+
+`docs/explanation/pacing.md` tells the same with a drawing.
 """
 
 from __future__ import annotations
 
-from arcly_channels.fanout.outbox import Outbox
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 
-STALL = 0.25
-"""Seconds without taking a frame after which a pressed outbox is no longer waited for."""
+from arcly_channels.exceptions import LoopStalled
+from arcly_channels.fanout.audience import Audience, One
+from arcly_channels.fanout.outbox import Lane, Outbox
 
-CREDIT = 10.0
-"""Seconds that senders wait for one connection in a burst."""
+LONGEST = 0.25
+"""Seconds that one call waits for clients, at most."""
 
-REGAINED = 0.05
-"""What a connection regains of its credit in every second that passes."""
+SHORTEST = 0.005
+"""Seconds below which it is not worth to wait: a budget that is nearly spent is."""
+
+AT_ONCE = 0.5
+"""Seconds that the senders of one audience wait for clients in a burst, all together."""
+
+SHARE = 0.05
+"""What an audience regains of that in every second: its share of the time in the long run."""
+
+PROCESS_AT_ONCE, PROCESS_SHARE = 1.0, 0.1
+"""The same for all audiences of the process together."""
+
+LOOK = 0.025
+"""Seconds between two looks at whether the clients that are waited for go on reading."""
+
+IDLE_LOOKS = 4
+"""After so many looks at which a client had taken nothing it is no longer waited for.
+
+Looks are counted, not seconds: in each, the loop had a turn and the outbox was flushed, so time in
+which the loop did something else is not held against the client.
+"""
+
+LOOP_TIMEOUT = 15.0
+"""Seconds that a sender waits for an event loop that takes no calls."""
+
+NEXT_TO_NOTHING = 8 * 1024
+"""Bytes that a client may have not acknowledged yet and still be one that has read everything.
+
+It is our side then that is slow to write, as where a server takes each frame by itself, and what
+senders wait for that is nobody's debt.
+"""
+
+_FEW = 64
+"""How many audiences are kept before looking which of them are no longer needed."""
 
 
-class Patience:
-    """The credit of one outbox. Times are seconds of a clock that never goes back."""
+class Budget:
+    """A token bucket of seconds, from which overlapping times of waiting are paid once.
 
-    __slots__ = ("_charged_until", "_credit", "_moved_at", "_taken")
+    Times are seconds of a clock that never goes back. Whoever may wait calls `enter`, and `leave`
+    afterwards; what was paid for time in which nobody waited is given back.
+    """
 
-    def __init__(self, now: float) -> None:
-        self._credit = CREDIT
-        self._charged_until = now
-        self._moved_at = now
-        self._taken = 0
+    __slots__ = (
+        "_capacity",
+        "_credit",
+        "_paid_until",
+        "_regained_at",
+        "_share",
+        "_waited_from",
+        "_waiting",
+    )
 
-    def renew(self, outbox: Outbox, now: float) -> None:
-        """Start to watch `outbox`, which has just become pressed."""
-        self._credit = min(CREDIT, self._credit + REGAINED * (now - self._charged_until))
-        self._charged_until = self._moved_at = now
-        self._taken = outbox.taken
+    def __init__(self, capacity: float, share: float, now: float) -> None:
+        self._capacity = self._credit = capacity
+        self._share = share
+        self._paid_until = self._waited_from = self._regained_at = now
+        self._waiting = 0
 
-    def left(self, outbox: Outbox, now: float) -> float:
-        """Return how many seconds more to wait for `outbox`; not above 0 when it is given up."""
-        if outbox.taken != self._taken:
-            self._taken = outbox.taken
-            self._moved_at = now
-        return min(self._credit, self._moved_at + STALL - now)
+    def left(self, now: float) -> float:
+        """Return how long somebody may wait who starts now."""
+        self._regain(now)
+        return max(0.0, self._paid_until - now) + self._credit
 
-    def charge(self, started: float, now: float) -> None:
-        """Take the time from `started` to `now`, in which a sender waited, from the credit."""
-        if now > self._charged_until:
-            self._credit -= now - max(started, self._charged_until)
-            self._charged_until = now
+    def enter(self, seconds: float, now: float) -> None:
+        """Pay for a time of waiting that starts now, apart from what others have paid already."""
+        if not self._waiting:
+            self._waited_from = now
+        self._waiting += 1
+        until = now + seconds
+        if until > self._paid_until:
+            self._credit -= until - max(now, self._paid_until)
+            self._paid_until = until
+
+    def leave(self, now: float) -> None:
+        """Stop to wait."""
+        self._waiting -= 1
+        if not self._waiting and self._paid_until > now:
+            self._credit += self._paid_until - now
+            self._paid_until = now
+
+    def excuse(self, now: float) -> None:
+        """Give back what was paid for the time up to now, which no client is to blame for."""
+        if self._waiting:
+            self._credit += now - self._waited_from
+            self._waited_from = now
+
+    def is_full(self, now: float) -> bool:
+        """Return whether this is as good as new."""
+        self._regain(now)
+        return not self._waiting and self._credit >= self._capacity
+
+    def _regain(self, now: float) -> None:
+        self._credit = min(self._capacity, self._credit + (now - self._regained_at) * self._share)
+        self._regained_at = now
+
+
+class _Mark:
+    """What was seen of a client at the last look."""
+
+    __slots__ = ("idle_looks", "taken", "unread")
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.idle_looks = 0
+        self.taken = outbox.taken
+        self.unread = outbox.unread() or 0
+
+    def look(self, outbox: Outbox) -> bool:
+        """Return whether `outbox` is still worth waiting for. In its lane, after a flush."""
+        unread = outbox.unread() or 0
+        # Bytes that leave the kernel's queue are the sign, and not frames alone: a socket takes
+        # frames in gulps, as it is writable only when a third of its buffer is free.
+        is_reading = outbox.taken != self.taken or unread < self.unread
+        self.idle_looks = 0 if is_reading else self.idle_looks + 1
+        self.taken, self.unread = outbox.taken, unread
+        return self.idle_looks < IDLE_LOOKS
+
+
+class _Lag:
+    """The clients of one audience that are behind, and who waits for them."""
+
+    __slots__ = ("behind", "budget", "lanes_looking", "waiters")
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.behind: dict[Outbox, _Mark] = {}
+        self.waiters: set[Future[None]] = set()
+        self.lanes_looking: set[Lane] = set()
+
+
+class _Watch:
+    """In which audiences an outbox is behind. Used in its lane only."""
+
+    __slots__ = ("audiences", "is_given_up", "pacer")
+
+    def __init__(self, pacer: Pacer) -> None:
+        self.pacer = pacer
+        self.audiences: set[Audience] = set()
+        self.is_given_up = False
+
+    def relieved(self, outbox: Outbox) -> None:
+        outbox.watch = None
+        unread = outbox.unread()
+        has_read_all = unread is not None and unread <= NEXT_TO_NOTHING
+        self.pacer.forget(outbox, self.audiences, is_excused=has_read_all)
+
+
+class Pacer:
+    """Makes senders wait, for clients that are behind and for loops that are busy.
+
+    May be used from any thread and event loop. `lanes_of` gives the lanes that an audience is in.
+    """
+
+    def __init__(
+        self,
+        lanes_of: Callable[[Audience], Iterable[Lane]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lanes_of = lanes_of
+        self._clock = clock
+        self._process = Budget(PROCESS_AT_ONCE, PROCESS_SHARE, clock())
+        self._direct = Budget(AT_ONCE, SHARE, clock())  # Of all that is sent to one connection.
+        self._lags: dict[Audience, _Lag] = {}
+        self._prune_at = _FEW
+        self._lock = threading.Lock()  # Guards all of the above, and what lags and budgets hold.
+
+    # Who waits
+
+    async def wait(self, audience: Audience, size: int = 0) -> None:
+        """Wait, in any loop, until a frame of `size` bytes may be sent to `audience`.
+
+        Raises `LoopStalled` when another loop takes no calls. Nothing was sent then.
+        """
+        for future, seconds in self._waits(audience, size):
+            await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+
+    def wait_in_thread(self, audience: Audience, size: int = 0) -> None:
+        """Do what `wait` does, in a plain thread. A running event loop is never made to wait."""
+        if _has_running_loop():
+            return
+        for future, seconds in self._waits(audience, size):
+            with contextlib.suppress(FutureTimeoutError):
+                future.result(seconds)
+
+    def _waits(self, audience: Audience, size: int) -> Iterator[tuple[Future[None], float]]:
+        """Yield what a sender has to wait for, and how long at most, one after the other.
+
+        Clients come last, and are looked at again after every wait: whoever is let through sends
+        before anybody else does, so that any number of senders stop at the same mark.
+        """
+        patience = LONGEST
+        while True:
+            places: list[Lane] = []
+            try:
+                for lane in self._lanes_of(audience):
+                    if lane.is_here():
+                        if (passing := lane.passing()) is not None:
+                            yield passing, LOOP_TIMEOUT
+                        continue
+                    while (crowded := lane.reserve(size)) is not None:
+                        yield crowded, LOOP_TIMEOUT
+                        if not crowded.done():
+                            raise LoopStalled(LOOP_TIMEOUT)
+                    places.append(lane)
+                lag = self._lags.get(audience)
+                seconds = 0.0 if lag is None else self._allow(lag, patience)
+            except BaseException:
+                _release(places, size)
+                raise
+            if lag is None or not seconds:
+                return
+            _release(places, size)
+            started = self._clock()
+            yield from self._wait_for_clients(lag, seconds)
+            patience -= self._clock() - started
+
+    def _allow(self, lag: _Lag, patience: float) -> float:
+        """Pay for a time of waiting and return it; 0 when nobody is to be waited for."""
+        with self._lock:
+            now = self._clock()
+            budgets = (lag.budget, self._process)
+            seconds = min(patience, *(budget.left(now) for budget in budgets))
+            if not lag.behind or seconds < SHORTEST:
+                return 0.0
+            for budget in budgets:
+                budget.enter(seconds, now)
+            return seconds
+
+    def _wait_for_clients(self, lag: _Lag, seconds: float) -> Iterator[tuple[Future[None], float]]:
+        caught_up: Future[None] = Future()
+        try:
+            with self._lock:
+                if not lag.behind:
+                    return
+                lag.waiters.add(caught_up)
+                lanes = {outbox.lane for outbox in lag.behind} - lag.lanes_looking
+                lag.lanes_looking |= lanes
+            for lane in lanes:
+                lane.call_later(LOOK, self._look, lag, lane)
+            yield caught_up, seconds
+        finally:
+            with self._lock:
+                lag.waiters.discard(caught_up)
+                now = self._clock()
+                for budget in (lag.budget, self._process):
+                    budget.leave(now)
+
+    # For tests and debugging
+
+    def is_behind(self, audience: Audience) -> bool:
+        """Return whether somebody in `audience` is behind who is waited for."""
+        lag = self._lags.get(audience)
+        return lag is not None and bool(lag.behind)
+
+    def left(self, audience: Audience) -> float:
+        """Return for how many seconds the next sender to `audience` may wait."""
+        with self._lock:
+            lag, now = self._lags.get(audience), self._clock()
+            left = AT_ONCE if lag is None else lag.budget.left(now)
+            return min(left, self._process.left(now))
+
+    def __len__(self) -> int:
+        """How many audiences there is a note on."""
+        return len(self._lags)
+
+    # Who is waited for
+
+    def watch(self, audience: Audience, outbox: Outbox) -> None:
+        """Note that `outbox` is behind with what is sent to `audience`. In its lane."""
+        if not outbox.lane.has_turns:
+            return
+        watch = outbox.watch
+        if not isinstance(watch, _Watch):
+            outbox.watch = watch = _Watch(self)
+        if watch.is_given_up or audience in watch.audiences:
+            return
+        watch.audiences.add(audience)
+        mark = _Mark(outbox)
+        with self._lock:
+            lag = self._lags.get(audience) or self._add_lag(audience)
+            lag.behind[outbox] = mark
+
+    def forget(
+        self, outbox: Outbox, audiences: Iterable[Audience], *, is_excused: bool = False
+    ) -> None:
+        """Note that `outbox` is no longer to be waited for by those who send to `audiences`.
+
+        One `is_excused` whose client was not behind at all: our side was.
+        """
+        caught_up: list[Future[None]] = []
+        with self._lock:
+            for audience in audiences:
+                lag = self._lags[audience]
+                lag.behind.pop(outbox, None)
+                if lag.behind:
+                    continue
+                caught_up.extend(lag.waiters)
+                if is_excused:
+                    for budget in (lag.budget, self._process):
+                        budget.excuse(self._clock())
+        for future in caught_up:  # Not under the lock: a loop is woken.
+            if not future.done():
+                future.set_result(None)
+
+    def _look(self, lag: _Lag, lane: Lane) -> None:
+        """Give up on those who take nothing, and look again while somebody waits. In `lane`."""
+        with self._lock:
+            behind = [(outbox, mark) for outbox, mark in lag.behind.items() if outbox.lane is lane]
+        for outbox, mark in behind:
+            outbox.flush()  # What the loop had no time for is not the client's doing.
+            if outbox.is_pressed and not mark.look(outbox):
+                self._give_up(outbox)
+        with self._lock:
+            is_over = not lag.waiters or all(each.lane is not lane for each in lag.behind)
+            if is_over:
+                lag.lanes_looking.discard(lane)
+        if not is_over:
+            lane.call_later(LOOK, self._look, lag, lane)
+
+    def _give_up(self, outbox: Outbox) -> None:
+        """Wait no more for `outbox`, nor look at it, until it has been relieved."""
+        watch = outbox.watch
+        if isinstance(watch, _Watch):
+            watch.is_given_up = True
+            audiences, watch.audiences = watch.audiences, set()
+            self.forget(outbox, audiences)
+
+    def _add_lag(self, audience: Audience) -> _Lag:
+        """Make the note on an audience. With the lock held."""
+        now = self._clock()
+        if len(self._lags) >= self._prune_at:
+            self._lags = {each: lag for each, lag in self._lags.items() if _is_needed(lag, now)}
+            self._prune_at = max(_FEW, 2 * len(self._lags))
+        budget = self._direct if isinstance(audience, One) else Budget(AT_ONCE, SHARE, now)
+        lag = self._lags[audience] = _Lag(budget)
+        return lag
+
+
+def _is_needed(lag: _Lag, now: float) -> bool:
+    return bool(lag.behind or lag.waiters) or not lag.budget.is_full(now)
+
+
+def _release(places: Iterable[Lane], size: int) -> None:
+    for lane in places:
+        lane.release(size)
+
+
+def _has_running_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -23,9 +23,9 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.gateway.database import queue_closing
 from arcly_channels.gateway.guard import REFRESH, Guard
 from arcly_channels.gateway.inbox import Inbox
-from arcly_channels.gateway.publish import get_gateway_layer
 from arcly_channels.gateway.subscriptions import collect
 from arcly_channels.identity.refusal import refuse
+from arcly_channels.layers.configured import gateway_layer
 from arcly_channels.layers.message import Message
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.transports.base import Peer, Receive, Send, Transport
@@ -130,7 +130,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one client: the ASGI application that Channels and the server see."""
         self.scope = scope
-        self.channel_layer = get_gateway_layer(self.channel_layer_alias)
+        self.channel_layer = gateway_layer(self.channel_layer_alias)
         self.channel_name = await self.channel_layer.new_channel()
         self._server_receive, self._server_send = receive, send
         self._turn = asyncio.Lock()
@@ -178,7 +178,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
                 raise ValueError(
                     f"{code!r} is no close code that can be sent: use 1000, or 3000 to 4999"
                 )
-            outbox.lane.run(outbox.close, code, message.get("reason") or "")
+            outbox.lane.call(outbox.close, code, message.get("reason") or "")
         else:
             await self._server_send(message)
 
@@ -257,6 +257,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
                 self._server_send,
                 grace=settings.EVICTION_GRACE,
                 inbound=settings.INBOUND_BUFFER,
+                inbound_bytes=settings.INBOUND_BUFFER_BYTES,
                 abandon=lambda: self._stop(StopConsumer()),
                 alive=self._touch,
                 shut_down=self._shut_down,
@@ -269,7 +270,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
             max_bytes=settings.OUTBOUND_BUFFER_BYTES,
         )
         layer, claims, tenant = self.channel_layer, self.claims, self.tenant
-        id = layer.connect(self.channel_name, outbox, claims)
+        id = layer.connect(self.channel_name, outbox, self._about())
         self._client = ClientHandle(layer, outbox, id, claims=claims, tenant=tenant)
         await self._enter()
         await self.on_connect()
@@ -285,8 +286,8 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
             if self._client is not None and self._outbox is not None:
                 self._client.set_gone()
                 if self._peer_code is None:  # What was sent, or a close, may be a moment old.
-                    self._outbox.lane.run(self._outbox.flush)
-                self._outbox.lane.run(self._outbox.cut)
+                    self._outbox.lane.call(self._outbox.flush)
+                self._outbox.lane.call(self._outbox.cut)
             # It leads back here. Without that cycle all of the connection is freed at once.
             transport, self._transport = self._transport, None
             if transport is not None:
@@ -308,8 +309,8 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
         """Close at once, as the server is about to end: what waits goes first, if it can."""
         outbox = self._outbox
         if outbox is not None:
-            outbox.lane.run(outbox.close, CloseCode.SERVICE_RESTART)
-            outbox.lane.run(outbox.flush)
+            outbox.lane.call(outbox.close, CloseCode.SERVICE_RESTART)
+            outbox.lane.call(outbox.flush)
             self._stop(StopConsumer())
 
     async def _receive(self) -> Message:
@@ -331,12 +332,19 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
         async with self._turn:
             await self.dispatch(message)
 
+    def _about(self) -> str:
+        """Say in the log who this is, as far as that is known."""
+        client = (self.scope.get("client") or ("an unknown address",))[0]
+        user = "nobody" if self.claims is None else f"user {self.claims.get('sub')!r}"
+        return f"{user}, at {self.scope.get('path', '')!r} from {client}"
+
     def _touch(self) -> None:
         if self._client is not None:
             self.channel_layer.registry.touch(self._client.id)
 
     def _take_place(self) -> None:
-        if not self.channel_layer.reserve(self.channel_name, get_settings().MAX_CONNECTIONS):
+        limit = get_settings().MAX_CONNECTIONS
+        if limit and len(self.channel_layer.registry) >= limit:
             raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
 
     async def _reply_error(self, code: str, message: str, ref: Any) -> None:

@@ -10,16 +10,17 @@ from typing import Any, ClassVar
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
+from arcly_channels.fanout.audience import One
 from arcly_channels.gateway.subscriptions import collect_access, subscribe
-from arcly_channels.identity.access import Access
-from arcly_channels.identity.claims import Claims, expiry_of, get_verifier
+from arcly_channels.identity.claims import Access, Claims, expiry_of, groups_of
 from arcly_channels.identity.handshake import Handshake
 from arcly_channels.identity.middleware import MISMATCH
 from arcly_channels.identity.refusal import chosen_subprotocol
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
-from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.rooms import Tenant, lobby_name, tenant_id, token_group, user_group
+from arcly_channels.identity.verifier import get_verifier
+from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.rooms import TenantLike, lobby_name, tenant_id
 from arcly_channels.session.client import ClientHandle
 
 REFRESH = "auth.refresh"
@@ -49,7 +50,7 @@ class Guard:
     """The permissions, each `resource:action`, that a client must have all of."""
 
     scope: dict[str, Any]
-    channel_layer: LocalChannelLayer
+    channel_layer: GatewayLayer
 
     _access: ClassVar[Access] = Access()
     _event_access: ClassVar[Mapping[str, Access]] = {}
@@ -69,9 +70,9 @@ class Guard:
         return claims
 
     @property
-    def tenant(self) -> Tenant | None:
+    def tenant(self) -> TenantLike | None:
         """The tenant this client belongs to."""
-        tenant: Tenant | None = self.scope.get("tenant")
+        tenant: TenantLike | None = self.scope.get("tenant")
         return tenant
 
     async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
@@ -136,7 +137,7 @@ class Guard:
     async def _enter(self) -> None:
         """Join the groups through which this client is reached, and start its time."""
         client = self._registered()
-        for group in (lobby_name(self.tenant), *_groups_of(self.claims)):
+        for group in (lobby_name(self.tenant), *groups_of(self.claims, self.tenant)):
             await self.channel_layer.join(client.id, group)
         self._watch_expiry()
         # Whoever suspends or removes the tenant from here on finds this client in the lobby.
@@ -179,11 +180,11 @@ class Guard:
         return not get_tenants().is_serving(tenant_id(self.tenant))
 
     async def _set_claims(self, client: ClientHandle, claims: Claims) -> None:
-        left = [group for group in _groups_of(self.claims) if group not in _groups_of(claims)]
-        for group in _groups_of(claims):
+        joined = groups_of(claims, self.tenant)
+        left = [each for each in groups_of(self.claims, self.tenant) if each not in joined]
+        for group in joined:
             await self.channel_layer.join(client.id, group)
         self.scope["claims"] = client.claims = claims
-        self.channel_layer.registry.set_claims(client.id, claims)
         self._watch_expiry()
         for group in left:
             await self.channel_layer.leave(client.id, group)
@@ -202,7 +203,7 @@ class Guard:
         self._expiry_timer = loop.call_later(min(left, LONGEST_WAIT), self._watch_expiry)
 
     def _end(self, code: int, reason: str) -> None:
-        self.channel_layer.registry.close(self._registered().id, code, reason)
+        self.channel_layer.registry.close(One(self._registered().id), code, reason)
 
 
 def _time_left(expiry: float) -> float:
@@ -214,12 +215,3 @@ def _time_left(expiry: float) -> float:
 
 def _has_tenancy() -> bool:
     return get_settings().TENANT_STRATEGY is not None
-
-
-def _groups_of(claims: Claims | None) -> list[str]:
-    """Return the groups of the subject and of the token."""
-    if claims is None:
-        return []
-    subject, token = claims.get("sub"), claims.get("jti")
-    groups = [] if subject in (None, "") else [user_group(str(subject))]
-    return groups if token in (None, "") else [*groups, token_group(str(token))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.mailbox import EVICTED
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.waiter import Waiter
@@ -22,7 +22,7 @@ class Inbox:
 
     def __init__(
         self,
-        layer: LocalChannelLayer,
+        layer: GatewayLayer,
         channel: str,
         dispatch: Callable[[Message], Awaitable[None]],
         fail: Callable[[BaseException], None],

@@ -9,68 +9,52 @@ from __future__ import annotations
 
 from typing import Any
 
-from channels import DEFAULT_CHANNEL_LAYER
-from channels.layers import get_channel_layer
-from django.core.exceptions import ImproperlyConfigured
-
-from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.rooms import Tenant, group_name, lobby_name
+from arcly_channels.layers.configured import gateway_layer
+from arcly_channels.rooms import TenantLike, group_name, lobby_name
 from arcly_channels.wire.events import EVENT, encode_event
 
 
 def broadcast(
-    event: str, data: Any = None, *, tenant: Tenant | None = None, all_tenants: bool = False
+    event: str, data: Any = None, *, tenant: TenantLike | None = None, all_tenants: bool = False
 ) -> None:
     """Send an event to every client of `tenant`: without tenancy, to everyone.
 
     `tenant=None` reaches the clients that have none; `all_tenants` reaches them all.
     """
     group = None if all_tenants else lobby_name(tenant)
-    get_gateway_layer().publish_now(group, encode_event(event, data))
+    gateway_layer().publish_now(group, encode_event(event, data))
 
 
 async def abroadcast(
-    event: str, data: Any = None, *, tenant: Tenant | None = None, all_tenants: bool = False
+    event: str, data: Any = None, *, tenant: TenantLike | None = None, all_tenants: bool = False
 ) -> None:
     """Do what `broadcast` does, in async code."""
     group = None if all_tenants else lobby_name(tenant)
-    await get_gateway_layer().publish(group, encode_event(event, data))
+    await gateway_layer().publish(group, encode_event(event, data))
 
 
 def broadcast_to_room(
-    room: str, event: str, data: Any = None, *, tenant: Tenant | None = None
+    room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
 ) -> None:
     """Send an event to every client in `room` of `tenant`."""
-    get_gateway_layer().publish_now(group_name(room, tenant), encode_event(event, data))
+    gateway_layer().publish_now(group_name(room, tenant), encode_event(event, data))
 
 
 async def abroadcast_to_room(
-    room: str, event: str, data: Any = None, *, tenant: Tenant | None = None
+    room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
 ) -> None:
     """Do what `broadcast_to_room` does, in async code."""
-    await get_gateway_layer().publish(group_name(room, tenant), encode_event(event, data))
+    await gateway_layer().publish(group_name(room, tenant), encode_event(event, data))
 
 
 def send_to(channel_name: str, event: str, data: Any = None) -> None:
     """Send an event to the client whose consumer has this `channel_name`."""
-    get_gateway_layer().send_now(channel_name, _message(event, data))
+    gateway_layer().send_now(channel_name, _message(event, data))
 
 
 async def asend_to(channel_name: str, event: str, data: Any = None) -> None:
     """Do what `send_to` does, in async code."""
-    await get_gateway_layer().send(channel_name, _message(event, data))
-
-
-def get_gateway_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> LocalChannelLayer:
-    """Return the channel layer with this alias; raise `ImproperlyConfigured` if it is not ours."""
-    layer = get_channel_layer(alias)
-    if not isinstance(layer, LocalChannelLayer):
-        found = "no channel layer" if layer is None else f"a {type(layer).__qualname__}"
-        raise ImproperlyConfigured(
-            f'gateways need a layer of arcly_channels, but CHANNEL_LAYERS["{alias}"] is {found}: '
-            'set its BACKEND to "arcly_channels.layers.LocalChannelLayer"'
-        )
-    return layer
+    await gateway_layer().send(channel_name, _message(event, data))
 
 
 def _message(event: str, data: Any) -> dict[str, Any]:

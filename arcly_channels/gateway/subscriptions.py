@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar
 
-from arcly_channels.identity.access import Access
+from arcly_channels.identity.claims import Access
 
 Handler = Callable[[Any, Any], Awaitable[None]]
 H = TypeVar("H", bound=Handler)

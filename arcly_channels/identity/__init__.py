@@ -6,6 +6,7 @@ from arcly_channels.identity.middleware import (
     IdentityMiddlewareStack,
     TenantMiddleware,
 )
+from arcly_channels.identity.origin import SameHostOriginValidator
 from arcly_channels.identity.strategies import (
     claim,
     header,
@@ -18,6 +19,7 @@ __all__ = [
     "ClaimsMiddleware",
     "HttpIdentityMiddleware",
     "IdentityMiddlewareStack",
+    "SameHostOriginValidator",
     "Tenant",
     "TenantMiddleware",
     "TenantRegistry",

@@ -5,25 +5,38 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from channels.db import database_sync_to_async
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.core.handlers.exception import response_for_exception
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from arcly_channels.close_codes import CloseCode
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
-from arcly_channels.identity.claims import Claims, get_verifier
-from arcly_channels.identity.handshake import Handshake, without_token
-from arcly_channels.identity.lookup import find_token
-from arcly_channels.identity.refusal import Send, refuse
+from arcly_channels.identity.claims import Claims
+from arcly_channels.identity.handshake import Handshake, find_token, without_token
+from arcly_channels.identity.refusal import refuse
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import Tenant, get_tenants, is_mismatched
-from arcly_channels.identity.users import aclaims_from, claims_from, get_claims_of_user
+from arcly_channels.identity.users import (
+    ClaimsOfUser,
+    aclaims_from,
+    claims_from,
+    get_claims_of_user,
+)
+from arcly_channels.identity.verifier import get_verifier
+from arcly_channels.transports.base import Send
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Any, Send], Awaitable[Any]]
 
 MISMATCH = "the token is for another tenant"
+
+OF_SESSIONS = "cookie"
+"""The header by which Django knows its users."""
 
 
 def IdentityMiddlewareStack(inner: App) -> App:  # noqa: N802  # Named as Channels names its stacks.
@@ -35,7 +48,8 @@ class ClaimsMiddleware:
     """Sets `scope["claims"]`: the claims of the token that is believed, or None.
 
     Works on the types `websocket` and `http`, and passes others on. Nothing that a client sends
-    makes it fail. Inside, the query string and the subprotocols of a WebSocket hold no token.
+    makes it fail. Inside, the scope of a WebSocket holds no token, neither in its URL nor in its
+    headers. The responses of HTTP vary on the headers that were looked at.
     """
 
     def __init__(self, inner: App) -> None:
@@ -43,15 +57,18 @@ class ClaimsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> Any:
         if scope["type"] in ("websocket", "http"):
-            claims = await self._claims(scope)
-            is_websocket = scope["type"] == "websocket" and get_verifier() is not None
-            scope = {**(without_token(scope) if is_websocket else scope), "claims": claims}
+            handshake = Handshake.of_scope(scope)
+            claims = await self._claims(scope, handshake)
+            verifier = get_verifier()
+            if verifier is not None and handshake.is_websocket:
+                scope = without_token(scope, verifier.cookie)
+            scope = {**scope, "claims": claims}
+            send = _varying(send, handshake)
         return await self.inner(scope, receive, send)
 
-    async def _claims(self, scope: Scope) -> Claims | None:
-        has_token, claims = _claims_of_token(Handshake.of_scope(scope))
-        make = get_claims_of_user()
-        if has_token or make is None:
+    async def _claims(self, scope: Scope, handshake: Handshake) -> Claims | None:
+        claims, make = _claims_of_token(handshake)
+        if make is None:
             return claims
         if "user" not in scope and scope["type"] == "websocket":
             raise ImproperlyConfigured(
@@ -77,9 +94,10 @@ class TenantMiddleware:
             return await self.inner(scope, receive, send)
         strategy, tenant, claims = get_strategy(), None, scope.get("claims")
         if strategy is not None:
-            tenants = get_tenants()
+            tenants, handshake = get_tenants(), Handshake.of_scope(scope)
             await tenants.arefresh()
-            tenant = tenants.resolve(strategy(Handshake.of_scope(scope), claims))
+            tenant = tenants.resolve(strategy(handshake, claims))
+            send = _varying(send, handshake)
             if is_mismatched(claims, tenant):
                 await refuse(scope, send, Refused(CloseCode.FORBIDDEN, MISMATCH))
                 return None
@@ -90,7 +108,8 @@ class HttpIdentityMiddleware:
     """Django middleware that sets `request.claims` and `request.tenant` by the same rules.
 
     Goes after `AuthenticationMiddleware`, where there is one. A token for another tenant than the
-    resolved one gets status 403. Works for sync and async views alike.
+    resolved one gets status 403. Works for sync and async views alike. Responses vary on the
+    headers that were looked at, so that no cache gives what is one client's to another.
     """
 
     sync_capable = True
@@ -106,27 +125,31 @@ class HttpIdentityMiddleware:
         if self._is_async:
             return self._acall(request)
         handshake = Handshake.of_request(request)
-        has_token, claims = _claims_of_token(handshake)
-        make = get_claims_of_user()
-        if not has_token and make is not None:
+        claims, make = _claims_of_token(handshake)
+        if make is not None:
             claims = claims_from(getattr(request, "user", None), make)
         if get_strategy() is not None:
             get_tenants().refresh()
-        _set_identity(request, handshake, claims)
-        response: HttpResponseBase = self.get_response(request)
-        return response
+        response: HttpResponseBase
+        if _set_identity(request, handshake, claims):
+            response = self.get_response(request)
+        else:
+            response = _forbidden(request)
+        return _patched(response, handshake)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         handshake = Handshake.of_request(request)
-        has_token, claims = _claims_of_token(handshake)
-        make = get_claims_of_user()
-        if not has_token and make is not None:
+        claims, make = _claims_of_token(handshake)
+        if make is not None:
             claims = await aclaims_from(await _user(request), make)
         if get_strategy() is not None:
             await get_tenants().arefresh()
-        _set_identity(request, handshake, claims)
-        response: HttpResponseBase = await self.get_response(request)
-        return response
+        response: HttpResponseBase
+        if _set_identity(request, handshake, claims):
+            response = await self.get_response(request)
+        else:  # In a thread, as Django does it: the page of a refusal may be anything.
+            response = await sync_to_async(_forbidden, thread_sensitive=False)(request)
+        return _patched(response, handshake)
 
 
 async def _user(request: HttpRequest) -> Any:
@@ -138,21 +161,63 @@ async def _user(request: HttpRequest) -> Any:
     return user
 
 
-def _claims_of_token(handshake: Handshake) -> tuple[bool, Claims | None]:
-    """Return whether the request has a token, believed or not, and the claims of one that is."""
+def _claims_of_token(handshake: Handshake) -> tuple[Claims | None, ClaimsOfUser | None]:
+    """Return the claims of a token that is believed; where there is none, what asks the user."""
     verifier = get_verifier()
-    token = None if verifier is None else find_token(handshake, verifier.cookie)
-    if verifier is None or token is None:
-        return False, None
-    return True, verifier.verify(token)
+    if verifier is not None:
+        in_query = get_settings().QUERY_TOKENS
+        token = find_token(handshake, verifier.cookie, in_query=in_query)
+        if token is not None:
+            return verifier.verify(token), None
+    make = get_claims_of_user()
+    if make is not None:
+        handshake.varies_on.add(OF_SESSIONS)
+    return None, make
 
 
-def _set_identity(request: HttpRequest, handshake: Handshake, claims: Claims | None) -> None:
+def _set_identity(request: HttpRequest, handshake: Handshake, claims: Claims | None) -> bool:
+    """Say who a request is from; return False, and say nothing, where it is to be refused."""
     strategy = get_strategy()
     tenant: Tenant | None = None
     if strategy is not None:
         tenant = get_tenants().resolve(strategy(handshake, claims))
         if is_mismatched(claims, tenant):
-            raise PermissionDenied(MISMATCH)
+            return False
     request.claims = claims  # type: ignore[attr-defined]
     request.tenant = tenant  # type: ignore[attr-defined]
+    return True
+
+
+def _forbidden(request: HttpRequest) -> HttpResponse:
+    """Return the project's page for status 403. Raised, it would come by without its `Vary`."""
+    error = PermissionDenied(MISMATCH)
+    if not hasattr(settings, "ROOT_URLCONF"):
+        raise error  # The middleware is called by hand, outside of a project with pages.
+    return response_for_exception(request, error)
+
+
+def _vary(handshake: Handshake) -> list[str]:
+    return sorted(name.title() for name in handshake.varies_on)
+
+
+def _patched(response: HttpResponseBase, handshake: Handshake) -> HttpResponseBase:
+    if handshake.varies_on:
+        patch_vary_headers(response, _vary(handshake))
+    return response
+
+
+def _varying(send: Send, handshake: Handshake) -> Send:
+    """Return a `send` that adds a line of `Vary` to the response of HTTP.
+
+    That of a WebSocket stays as it is: a gateway finds its connection behind it.
+    """
+    if handshake.is_websocket or not handshake.varies_on:
+        return send
+    line = b"vary", ", ".join(_vary(handshake)).encode("latin-1")
+
+    async def send_varying(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), line]}
+        await send(message)
+
+    return send_varying

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from arcly_channels.close_codes import CloseCode, shortened
 from arcly_channels.exceptions import Refused
 from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
+from arcly_channels.transports.base import Send
 from arcly_channels.wire.events import encode_event
 
 SUBPROTOCOL = "arcly.v1"
 """What a client offers that understands `gateway:bye`."""
 
 BYE = "gateway:bye"
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None:

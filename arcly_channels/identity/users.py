@@ -54,6 +54,26 @@ async def aclaims_from(user: Any, make: ClaimsOfUser) -> Claims | None:
     return _checked(await database_sync_to_async(make)(user))
 
 
+def subject_of(user: Any) -> str | None:
+    """Return the `sub` of a user's claims; None of one who has none. For code that is not async."""
+    make = get_claims_of_user()
+    if make is None or make is claims_of_user:
+        return str(user.pk)
+    return _subject(claims_from(user, make))
+
+
+async def asubject_of(user: Any) -> str | None:
+    """Do what `subject_of` does, in async code."""
+    make = get_claims_of_user()
+    if make is None or make is claims_of_user:
+        return str(user.pk)
+    return _subject(await aclaims_from(user, make))
+
+
+def _subject(claims: Claims | None) -> str | None:
+    return None if claims is None else claims["sub"]
+
+
 def _checked(claims: object) -> Claims | None:
     if claims is None:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from channels.exceptions import ChannelFull
 
-from arcly_channels.fanout.groups import Membership
+from arcly_channels.fanout.groups import Groups
 from arcly_channels.fanout.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.layers.directory import Directory
 from arcly_channels.layers.mailbox import Mailbox, Put
@@ -47,7 +47,7 @@ class Channels:
         self._overflow = overflow
         self._on_evicted = on_evicted
         self._directory = Directory(self._new_mailbox)
-        self._groups: Membership[Mailbox] = Membership(shards)
+        self._groups: Groups[Mailbox] = Groups(shards)
         self._expiring: Schedule[Mailbox] = Schedule(expiry)
         self._leaving: Schedule[tuple[str, Mailbox]] = Schedule(group_expiry)
         self._full: Schedule[Mailbox] = Schedule(LOOK)
@@ -193,7 +193,7 @@ class Channels:
     def groups(self) -> list[str]:
         """Return the groups that have a member. For tests and debugging."""
         self._end_memberships(time.monotonic())
-        return self._groups.rooms()
+        return self._groups.names()
 
     def members(self, group: str) -> dict[str, float]:
         """Return the channels in a group, with the time at which each joined it."""

@@ -1,16 +1,38 @@
-"""Closing the sockets of a group, in whichever of the project's layers its gateways are."""
+"""The layers of `CHANNEL_LAYERS` that gateways can be in, and what is done in all of them."""
 
 from __future__ import annotations
 
+from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers, get_channel_layer
+from django.core.exceptions import ImproperlyConfigured
 
-from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.base import GatewayLayer
+
+HINT = 'set its BACKEND to "arcly_channels.layers.LocalChannelLayer"'
+
+
+def gateway_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> GatewayLayer:
+    """Return the layer with this alias; raise `ImproperlyConfigured` if it is not one of ours."""
+    layer = get_channel_layer(alias)
+    if not isinstance(layer, GatewayLayer):
+        found = "no channel layer" if layer is None else f"a {type(layer).__qualname__}"
+        raise ImproperlyConfigured(
+            f"gateways need a layer of arcly_channels, but "
+            f'CHANNEL_LAYERS["{alias}"] is {found}: {HINT}'
+        )
+    return layer
+
+
+def gateway_layers() -> list[GatewayLayer]:
+    """Return the layers that gateways can be in."""
+    layers = [get_channel_layer(alias) for alias in channel_layers.configs]
+    return [layer for layer in layers if isinstance(layer, GatewayLayer)]
 
 
 def close_group_now(group: str, code: int, reason: str = "") -> int:
     """Close every gateway's socket in `group`, in all layers; return how many were asked to close.
 
-    See `LocalChannelLayer.close_group_now`.
+    See `GatewayLayer.close_group_now`.
     """
     return sum(layer.close_group_now(group, code, reason) for layer in gateway_layers())
 
@@ -18,9 +40,3 @@ def close_group_now(group: str, code: int, reason: str = "") -> int:
 async def close_group(group: str, code: int, reason: str = "") -> int:
     """Do what `close_group_now` does, in async code."""
     return sum([await layer.close_group(group, code, reason) for layer in gateway_layers()])
-
-
-def gateway_layers() -> list[LocalChannelLayer]:
-    """Return the layers of `CHANNEL_LAYERS` that gateways can be in."""
-    layers = [get_channel_layer(alias) for alias in channel_layers.configs]
-    return [layer for layer in layers if isinstance(layer, LocalChannelLayer)]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from arcly_channels.fanout.outbox import Outbox
-from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.rooms import Tenant, group_name, lobby_name
+from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.rooms import TenantLike, group_name, lobby_name
 from arcly_channels.wire.events import encode_event
 
 
@@ -25,12 +25,12 @@ class ClientHandle:
 
     def __init__(
         self,
-        layer: LocalChannelLayer,
+        layer: GatewayLayer,
         outbox: Outbox,
         id: int,
         *,
         claims: Mapping[str, Any] | None,
-        tenant: Tenant | None,
+        tenant: TenantLike | None,
     ) -> None:
         self._layer = layer
         self._outbox = outbox

@@ -10,7 +10,7 @@ import logging
 
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Message, Peer
-from arcly_channels.transports.sockets import reset_connection
+from arcly_channels.transports.sockets import find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ class AsgiTransport:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
+        self._descriptor = find_descriptor(peer.send, peer.scope)
+        self.is_blocked = False
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._is_stopped = False
@@ -34,6 +36,9 @@ class AsgiTransport:
             self._writer = self._loop.create_task(self._write(outbox))
         if self._closing is None and outbox.close_code is not None:
             self._closing = self._loop.create_task(self._close(outbox))
+
+    def unread(self) -> int | None:
+        return unread(self._descriptor)
 
     def received(self) -> None:
         pass
@@ -50,7 +55,9 @@ class AsgiTransport:
     async def _write(self, outbox: Outbox) -> None:
         try:
             while (frame := outbox.take()) is not None:
+                self.is_blocked = True
                 await self._peer.send(_message(frame))
+                self.is_blocked = False
         except OSError:
             outbox.discard()  # The client is gone: ASGI says so with an OSError.
         except Exception:
@@ -58,7 +65,7 @@ class AsgiTransport:
             logger.exception("The server refused a frame; the connection is given up")
             self._peer.abandon()
         finally:
-            self._writer = None
+            self._writer, self.is_blocked = None, False
 
     async def _close(self, outbox: Outbox) -> None:
         """Give the writer its grace, then close, or reset the connection of who does not read.
@@ -75,7 +82,17 @@ class AsgiTransport:
             await self._send_close(outbox.close_code or 1000, outbox.close_reason)
         else:
             writer.cancel()
-            await asyncio.to_thread(reset_connection, self._peer.scope)
+            self._reset()
+
+    def _reset(self) -> None:
+        if self._descriptor is None:
+            logger.warning(
+                "A connection could not be reset, as its socket was not found: its client may keep "
+                "it open. Behind middleware that changes the client's address, put "
+                "arcly_channels.asgi.GatewayApplication around the whole application."
+            )
+        else:
+            self._descriptor.reset()
 
     async def _send_close(self, code: int, reason: str) -> None:
         # Not `wait_for`: there are servers whose `send` does not end when it is cancelled.

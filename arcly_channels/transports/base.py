@@ -18,8 +18,9 @@ CLOSE_TIMEOUT = 1.0
 class Peer(NamedTuple):
     """One ASGI connection as the server gave it, and what its transport has to tell.
 
-    `grace` is how many seconds a closing connection may take to read its backlog, and `inbound`
-    how many frames from the client may wait where the server lets us bound that. `abandon` is
+    `grace` is how many seconds a closing connection may take to read its backlog; `inbound` and
+    `inbound_bytes` are how many frames from the client, and bytes in them, may wait for the
+    application where the server lets us bound that; 0 is without bound. `abandon` is
     called when this side is done with the connection: the application receives no more and ends.
     `alive` is called for signs of life that the application does not see, and `shut_down` when the
     server is about to end, to close with 1012 at once.
@@ -30,6 +31,7 @@ class Peer(NamedTuple):
     send: Send
     grace: float
     inbound: int
+    inbound_bytes: int
     abandon: Callable[[], None]
     alive: Callable[[], None]
     shut_down: Callable[[], None]
@@ -48,6 +50,18 @@ class Transport(Protocol):
 
         When `outbox.close_code` is set, the peer gets its grace to read what is left, then the
         close frame, then `CLOSE_TIMEOUT` to answer; a connection that is still there is aborted.
+        """
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the transport holds something that the peer does not take now."""
+
+    def unread(self) -> int | None:
+        """Return how many bytes wait in the kernel's send queue: sent, and not acknowledged yet.
+
+        That they become fewer is the true sign of a peer that reads. None where that does not show:
+        without Linux, on a unix socket, behind HTTP/2, and when the socket is gone. Costs about a
+        microsecond.
         """
 
     def received(self) -> None:

@@ -69,13 +69,15 @@ class DaphneTransport(StreamTransport):
     """
 
     def __init__(self, peer: Peer, protocol: Any) -> None:
-        super().__init__(peer)
         self._protocol = protocol
         self._connection = protocol.transport
         # The class is asked: a TLS connection hands unknown attributes on to the plain one below,
         # and writing there would send our frames unencrypted.
         is_plain = hasattr(type(self._connection), "writeSomeData")
-        self._socket = self._connection.getHandle() if is_plain else None
+        self._plain = self._connection if is_plain else self._connection.transport
+        bottom = getattr(self._plain, "socket", None)  # None: the client has left already.
+        super().__init__(peer, bottom)
+        self._socket = bottom if is_plain else None
         self._connection.unregisterProducer()  # The HTTP channel's, from before the upgrade.
         self._connection.registerProducer(self, True)
         self._queue = _inbound_queue(peer.receive)
@@ -140,7 +142,7 @@ class DaphneTransport(StreamTransport):
         connection.abortConnection()
         # Twisted and autobahn hold on to each other until the next garbage collection, but need not
         # hold what the client did not read.
-        plain = connection if self._socket is not None else connection.transport
+        plain = self._plain
         plain._tempDataBuffer.clear()
         plain._tempDataLen = plain.offset = 0
         plain.dataBuffer = b""

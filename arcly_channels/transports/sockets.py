@@ -1,49 +1,153 @@
-"""Ending a TCP connection that its ASGI server does not end: ASGI has no word for that."""
+"""The TCP socket below a connection: what its peer has not taken, and how to reset it.
+
+ASGI has no word for either, so the socket is found once, when the connection is accepted.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import struct
+import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-_DESCRIPTORS = Path("/proc/self/fd")
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:  # pragma: no cover  # Windows has neither.
+    ioctl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time. Closing sends a RST.
+_NO_BYTES = bytes(4)
+_NEARBY = 256
+"""How many descriptors are looked at, at about 3 microseconds each, in the loop's thread."""
+
+Address = tuple[str, int]
 
 
-def reset_connection(scope: dict[str, Any]) -> bool:
-    """Reset the TCP connection between `scope`'s server and client; return whether it was found.
+class HasNumber(Protocol):
+    """A socket of whatever kind, whose `fileno()` is -1 once it is closed."""
 
-    It is looked for among the sockets of this process by its two addresses, so it is not found
-    where there is no /proc, on a unix socket, or when a proxy's headers have changed the addresses.
-    The cost grows with the number of open files: call it in a thread.
-    """
-    client, server = scope.get("client"), scope.get("server")
-    if not client or not server or not server[1] or not _DESCRIPTORS.is_dir():
-        return False
-    peer, port = (client[0], int(client[1])), int(server[1])
-    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208  # Names, not 10,000 paths.
-        try:
-            if not os.readlink(_DESCRIPTORS / name).startswith("socket:"):  # noqa: PTH115
-                continue
-            found = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
-            continue  # It was closed meanwhile.
-        with found:
-            if _connects(found, peer, port):
-                with suppress(OSError):  # The peer was faster.
-                    found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                    found.shutdown(socket.SHUT_RDWR)
-                return True
-    return False
+    def fileno(self) -> int: ...
 
 
-def _connects(found: socket.socket, peer: tuple[str, int], port: int) -> bool:
-    if found.type != socket.SOCK_STREAM or found.family not in (socket.AF_INET, socket.AF_INET6):
-        return False
+def unread(of: HasNumber | None) -> int | None:
+    """Return how many bytes the peer of a socket has not acknowledged; None if that is unknown."""
+    if of is None or ioctl is None:
+        return None
     try:
-        return bool(found.getpeername()[:2] == peer and found.getsockname()[1] == port)
+        queued = ioctl(of.fileno(), TIOCOUTQ, _NO_BYTES)
+    except (OSError, ValueError):  # It is closed, or no TCP socket.
+        return None
+    return int.from_bytes(queued, sys.byteorder)
+
+
+class Descriptor:
+    """A socket that somebody else owns and may close at any time, in any thread.
+
+    Its number is another file's then, so it is known by its inode too, which no two sockets share.
+    """
+
+    __slots__ = ("_inode", "_number")
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._inode = os.fstat(number).st_ino
+
+    def fileno(self) -> int:
+        """Return the number, or -1 when the socket is closed."""
+        return self._number if self._is_inode_of(self._number) else -1
+
+    def reset(self) -> bool:
+        """Reset the connection, dropping what was not sent; return whether it was still there."""
+        try:
+            copy = os.dup(self._number)  # Nobody can close this one between our look and our act.
+        except OSError:
+            return False
+        try:
+            return self._is_inode_of(copy) and _reset(copy)
+        finally:
+            os.close(copy)
+
+    def _is_inode_of(self, number: int) -> bool:
+        try:
+            return os.fstat(number).st_ino == self._inode
+        except OSError:
+            return False
+
+
+def find_descriptor(send: object, scope: dict[str, Any]) -> Descriptor | None:
+    """Return the socket of the connection that `send` and `scope` are of, or None.
+
+    hypercorn and uvicorn keep it within reach of `send`. Elsewhere (granian) it is looked for by
+    both of its addresses, near the lowest free number: which is the one that it got, but for those
+    who came at the same time.
+    """
+    if scope.get("http_version", "1.1") >= "2":
+        return None  # The connection belongs to more clients than this one.
+    known = _of_asyncio(send)
+    try:
+        if known is not None:
+            return Descriptor(known.fileno())
+        return _search(scope.get("client"), scope.get("server"))
+    except (OSError, ValueError):
+        return None  # It is closed already.
+
+
+def _of_asyncio(send: object) -> HasNumber | None:
+    """Return the socket behind the `send` of hypercorn or of uvicorn's legacy implementation."""
+    owner: Any = getattr(send, "__self__", None)
+    for _ in range(2):  # hypercorn: the stream's, the protocol's, the server's.
+        owner = getattr(getattr(owner, "send", None), "__self__", owner)
+    connection = getattr(owner, "writer", None) or getattr(owner, "transport", None)
+    look = getattr(connection, "get_extra_info", None)
+    found: HasNumber | None = look("socket") if callable(look) else None
+    return found
+
+
+def _search(client: Any, server: Any) -> Descriptor | None:
+    if not client or not server or not server[1]:
+        return None  # A unix socket.
+    ends = (client[0], int(client[1])), (server[0], int(server[1]))
+    free = _lowest_free_number()
+    for number in (*range(free - 1, free - _NEARBY, -1), *range(free + 1, free + _NEARBY)):
+        if number >= 0 and _connects(number, *ends):
+            return Descriptor(number)
+    return None
+
+
+def _lowest_free_number() -> int:
+    number = os.open(os.devnull, os.O_RDONLY)
+    os.close(number)
+    return number
+
+
+def _connects(number: int, client: Address, server: Address) -> bool:
+    try:
+        found = socket.socket(fileno=number)
     except OSError:
-        return False  # It is not connected.
+        return False  # It is no socket.
+    try:
+        address, port = found.getsockname()[:2]
+        # granian says where it listens, which may be everywhere.
+        is_server = port == server[1] and server[0] in (address, "0.0.0.0", "::")  # noqa: S104
+        return is_server and bool(found.getpeername()[:2] == client)
+    except (OSError, ValueError):
+        return False  # It is not connected, or no IP socket.
+    finally:
+        found.detach()  # It is not ours to close.
+
+
+def _reset(number: int) -> bool:
+    found = socket.socket(fileno=number)
+    try:
+        with suppress(OSError):  # The peer was faster.
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            found.shutdown(socket.SHUT_RDWR)
+        return True
+    finally:
+        found.detach()

@@ -6,6 +6,7 @@ import asyncio
 
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
+from arcly_channels.transports.sockets import HasNumber, unread
 
 CHUNK = 64 * 1024
 """Bytes that are written before asking again whether the connection is full."""
@@ -15,13 +16,23 @@ class StreamTransport:
     """Joins what waits into one write per flush, and closes in time.
 
     A subclass gives the three methods at the end, and calls `pause` when the connection is full and
-    `resume` when it can take more.
+    `resume` when it can take more. `bottom` is the TCP socket, from below TLS too.
     """
 
-    __slots__ = ("_blocked", "_is_closing", "_is_full", "_is_stopped", "_loop", "_peer", "_timer")
+    __slots__ = (
+        "_blocked",
+        "_bottom",
+        "_is_closing",
+        "_is_full",
+        "_is_stopped",
+        "_loop",
+        "_peer",
+        "_timer",
+    )
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, bottom: HasNumber | None) -> None:
         self._peer = peer
+        self._bottom = bottom
         self._loop = asyncio.get_running_loop()
         self._is_full = False
         self._is_closing = False
@@ -36,6 +47,13 @@ class StreamTransport:
         self._write(outbox.take_wire(CHUNK))
         if outbox.frames:
             self._write_out(outbox)
+
+    @property
+    def is_blocked(self) -> bool:
+        return self._is_full and not self._is_stopped
+
+    def unread(self) -> int | None:
+        return unread(self._bottom)
 
     def received(self) -> None:
         pass

@@ -33,7 +33,7 @@ class UvicornTransport(StreamTransport):
     """Writes to one of uvicorn's WebSocket connections."""
 
     def __init__(self, peer: Peer, protocol: Any) -> None:
-        super().__init__(peer)
+        super().__init__(peer, protocol.transport.get_extra_info("socket"))
         self._protocol = protocol
         self._connection: asyncio.Transport = protocol.transport
         self._connection.set_write_buffer_limits(high=CHUNK)  # TLS would have 512 KiB.

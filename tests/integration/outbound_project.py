@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from typing import Any
+from weakref import WeakSet
 
 import django
 
@@ -24,16 +25,20 @@ from django.urls import path  # noqa: E402
 
 from arcly_channels import GatewayConsumer, broadcast_to_room, subscribe  # noqa: E402
 from arcly_channels.asgi import GatewayApplication  # noqa: E402
+from arcly_channels.transports.base import Transport  # noqa: E402
 
 PADDING = "x" * 1000
 ROOM = "all"
 
 closed: list[int] = []
 handled: list[int] = []
+transports: WeakSet[Transport] = WeakSet()
 
 
 class Gateway(GatewayConsumer):
     async def on_connect(self) -> None:
+        assert self._transport is not None
+        transports.add(self._transport)
         if self.scope["path"] != "/control":
             await self.join_room(ROOM)
         await self.emit("ready", type(self._transport).__name__)
@@ -102,6 +107,8 @@ class Gateway(GatewayConsumer):
                 "members": len(layer.registry.room_members(ROOM)),
                 "closed": closed,
                 "handled": handled,
+                "unread": max(each.unread() or 0 for each in list(transports)),
+                "blocked": sum(each.is_blocked for each in list(transports)),
             },
         )
 

@@ -1,21 +1,33 @@
-"""A WebSocket client that stops reading, on a bare socket: since a library reads ahead."""
+"""WebSocket clients on a bare socket: one that stops reading, and one that reads at full speed.
+
+A library reads ahead where it should not, and takes its time where it should not.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
 from base64 import b64encode
 from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class StalledClient:
     """Connects, and reads nothing after the handshake until `read_frames`."""
 
+    receive_buffer: int | None = 8192
+    """In bytes; None leaves it to the system."""
+
     def __init__(self, host: str, path: str = "/") -> None:
         name, port = host.split(":")
         self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        if self.receive_buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
         self._socket.settimeout(20)
         self._socket.connect((name, int(port)))
         key = b64encode(os.urandom(16)).decode()
@@ -48,7 +60,7 @@ class StalledClient:
                 texts.append(payload.decode())
         return texts, None
 
-    def __enter__(self) -> StalledClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -58,3 +70,45 @@ class StalledClient:
         trace: TracebackType | None,
     ) -> None:
         self._socket.close()
+
+
+class EagerClient(StalledClient):
+    """Connects, and reads whatever comes as fast as it comes, in a thread of its own."""
+
+    receive_buffer = None
+
+    def __init__(self, host: str, path: str = "/") -> None:
+        super().__init__(host, path)
+        self._received = bytearray()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes came so far."""
+        return len(self._received)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server has ended the connection."""
+        return not self._reading.is_alive()
+
+    def texts(self) -> list[str]:
+        """Return the texts of the whole frames that came so far."""
+        texts, received, start = list[str](), bytes(self._received), 0
+        while start + 2 <= len(received):
+            size, start = received[start + 1], start + 2
+            if size > 125:
+                extended = 2 if size == 126 else 8
+                size = int.from_bytes(received[start : start + extended], "big")
+                start += extended
+            if start + size > len(received):
+                break
+            texts.append(received[start : start + size].decode(errors="replace"))
+            start += size
+        return texts
+
+    def _read(self) -> None:
+        with suppress(OSError):
+            while chunk := self._socket.recv(1 << 20):
+                self._received += chunk

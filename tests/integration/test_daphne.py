@@ -92,6 +92,8 @@ def test_our_frames_are_the_bytes_that_autobahn_makes(size: int, is_text: bool) 
 class Connection:
     """The parts of a TLS connection of Twisted's that a transport calls."""
 
+    transport = None
+
     def unregisterProducer(self) -> None: ...  # noqa: N802
     def registerProducer(self, producer: object, streaming: bool) -> None: ...  # noqa: N802
     def pauseProducing(self) -> None: ...  # noqa: N802
@@ -118,7 +120,7 @@ class Protocol:
 
 def transport_to(protocol: Protocol, receive: object = None) -> DaphneTransport:
     nothing = lambda: None  # noqa: E731
-    peer = Peer({}, receive, None, 1.0, 1, nothing, nothing, nothing)  # type: ignore[arg-type]
+    peer = Peer({}, receive, None, 1.0, 1, 0, nothing, nothing, nothing)  # type: ignore[arg-type]
     return DaphneTransport(peer, protocol)
 
 

@@ -55,6 +55,7 @@ async def opened(
     path: str = "/lobby",
     *headers: Header,
     host: str = "acme.localhost",
+    origin: str = "http://acme.localhost",
     subprotocols: tuple[str, ...] = (),
 ) -> AsyncIterator[ClientConnection]:
     connection = connect(
@@ -62,7 +63,7 @@ async def opened(
         host="127.0.0.1",
         port=server.port,
         additional_headers=list(headers),
-        origin=Origin("http://acme.localhost"),
+        origin=Origin(origin),
         subprotocols=[Subprotocol(each) for each in subprotocols] or None,
         open_timeout=DEADLINE,
         proxy=None,
@@ -295,3 +296,27 @@ def test_nothing_of_a_token_is_logged(server: Server) -> None:
     secrets = {part for each in SEEN for part in each.split(".") if len(part) > 20}
     assert not [part for part in secrets if part in log]
     assert SECRET not in log
+
+
+# Origins
+
+
+async def test_a_page_of_the_same_host_may_open_a_socket(server: Server) -> None:
+    origin = f"http://acme.localhost:{server.port}"
+    async with opened(server, "/same-host", origin=origin) as socket:
+        await receive(socket)
+
+
+@pytest.mark.parametrize("origin", ["http://globex.localhost:{port}", "http://acme.localhost"])
+async def test_a_page_of_another_subdomain_or_port_may_not(server: Server, origin: str) -> None:
+    with pytest.raises(InvalidStatus, match="403"):
+        async with opened(server, "/same-host", origin=origin.format(port=server.port)):
+            pass
+
+
+async def test_a_page_of_another_subdomain_is_told_why(server: Server) -> None:
+    options: Any = {"origin": "http://globex.localhost", "subprotocols": ("arcly.v1",)}
+    async with opened(server, "/same-host", **options) as socket:
+        event, data = await receive(socket)
+        assert (event, data["code"], data["reconnect"]) == ("gateway:bye", 4403, "no")
+        assert await closed(socket) == 4403

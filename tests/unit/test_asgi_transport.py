@@ -61,6 +61,7 @@ async def transport(server: Server) -> AsgiTransport:
         server.send,
         grace=0.05,
         inbound=64,
+        inbound_bytes=0,
         abandon=server.abandon,
         alive=lambda: None,
         shut_down=lambda: None,
@@ -81,11 +82,11 @@ def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def put(outbox: Outbox, *texts: str) -> None:
     for text in texts:
-        outbox.lane.run(outbox.put, Frame.from_text(text))
+        outbox.lane.call(outbox.put, Frame.from_text(text))
 
 
 def close(outbox: Outbox, code: int) -> None:
-    outbox.lane.run(outbox.close, code)
+    outbox.lane.call(outbox.close, code)
 
 
 async def test_frames_are_sent_in_order(server: Server, outbox: Outbox) -> None:
@@ -96,7 +97,7 @@ async def test_frames_are_sent_in_order(server: Server, outbox: Outbox) -> None:
 
 
 async def test_binary_frame_is_sent_as_bytes(server: Server, outbox: Outbox) -> None:
-    outbox.lane.run(outbox.put, Frame(b"\xff", is_text=False))
+    outbox.lane.call(outbox.put, Frame(b"\xff", is_text=False))
     await eventually(lambda: server.sent == [("send", b"\xff")])
 
 
@@ -148,7 +149,7 @@ async def test_application_is_to_end_with_the_close(server: Server, outbox: Outb
 async def test_close_is_sent_once(server: Server, outbox: Outbox) -> None:
     close(outbox, 4000)
     close(outbox, 4001)
-    outbox.lane.run(outbox.flush)
+    outbox.lane.call(outbox.flush)
     await eventually(lambda: server.sent)
     await turns()
     assert (server.sent, server.abandoned) == ([("close", 4000)], 1)

@@ -101,14 +101,89 @@ def test_every_layer_is_checked(settings: Settings) -> None:
     "layer",
     [
         {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 0}},
-        {"BACKEND": "not.installed.Layer"},
-        {"CONFIG": {}},
-        None,
+        {"BACKEND": "channels.layers.InMemoryChannelLayer"},
     ],
     ids=str,
 )
 def test_layer_that_is_not_ours_is_left_to_channels(settings: Settings, layer: Any) -> None:
     settings.CHANNEL_LAYERS = {"default": layer}
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"BACKEND": "not.installed.Layer"},
+        {"BACKEND": "arcly_channels.layers.LocalChanelLayer"},
+        {"BACKEND": "LocalChannelLayer"},
+        {"BACKEND": None},
+        {"CONFIG": {}},
+        OURS,
+        None,
+    ],
+    ids=str,
+)
+def test_layer_whose_backend_cannot_be_imported_is_an_error(settings: Settings, layer: Any) -> None:
+    settings.CHANNEL_LAYERS = {"default": layer}
+    (error,) = found()
+    assert error.id == "arcly_channels.E004"
+    assert 'CHANNEL_LAYERS["default"]' in error.msg
+
+
+@pytest.mark.parametrize(
+    ("backend", "hint"),
+    [
+        ("arcly_channels.layers.LocalChanelLayer", f"Did you mean {OURS}?"),
+        ("arcly_channel.layers.LocalChannelLayer", f"Did you mean {OURS}?"),
+        ("arcly_channels.LocalChannelLayer", f"Did you mean {OURS}?"),
+        ("channels_redis.core.RedisChannelLayer", "Is its package installed?"),
+    ],
+)
+def test_hint_about_a_backend_says_what_was_meant(
+    settings: Settings, backend: str, hint: str
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend}}
+    (error,) = found()
+    assert hint in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("capcity", "Did you mean capacity? "),
+        ("over_flow", "Did you mean overflow? "),
+        ("hosts", "Drop it. "),  # Of channels_redis.
+    ],
+)
+def test_unknown_option_of_a_layer_is_named(settings: Settings, option: str, hint: str) -> None:
+    (error,) = with_config(settings, {option: 1})
+    assert repr(option) in error.msg
+    assert str(error.hint).startswith(hint)
+    assert "group_expiry" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ARCLY_CHANNEL", "ARCLY_CHANNELS"),
+        ("ARCLY_CHANELS", "ARCLY_CHANNELS"),
+        ("ARCLYCHANNELS", "ARCLY_CHANNELS"),
+        ("CHANNEL_LAYER", "CHANNEL_LAYERS"),
+        ("CHANNELS_LAYERS", "CHANNEL_LAYERS"),
+    ],
+)
+def test_misspelt_setting_is_a_warning(settings: Settings, name: str, meant: str) -> None:
+    setattr(settings, name, {})
+    (warning,) = found()
+    assert warning.id == "arcly_channels.W003"
+    assert (warning.msg, warning.hint) == (
+        f"nobody reads the setting {name}",
+        f"Did you mean {meant}?",
+    )
+
+
+def test_other_settings_of_like_names_are_no_concern(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS_URL = settings.MY_CHANNEL_LAYER = "x"
     assert found() == []
 
 

@@ -14,7 +14,7 @@ from django.core.checks import run_checks
 from django.urls import path
 
 from arcly_channels import GatewayConsumer
-from arcly_channels.identity import IdentityMiddlewareStack
+from arcly_channels.identity import IdentityMiddlewareStack, SameHostOriginValidator
 
 SECRET = "s" * 32
 
@@ -51,6 +51,14 @@ def found(id: str) -> list[str]:
     ]
 
 
+def serve(settings: Any, monkeypatch: pytest.MonkeyPatch, application: Any) -> None:
+    """Make an application for WebSockets that of the project."""
+    module: Any = ModuleType("routed_application")
+    module.application = ProtocolTypeRouter({"http": plain, "websocket": application})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.ASGI_APPLICATION = f"{module.__name__}.application"
+
+
 @pytest.mark.parametrize(
     ("application", "named"),
     [
@@ -60,6 +68,8 @@ def found(id: str) -> list[str]:
         (wrapped(router(Lobby)), ["Lobby"]),
         (AllowedHostsOriginValidator(wrapped(router(Lobby))), []),
         (wrapped(OriginValidator(router(Lobby), ["https://example.com"])), []),
+        (wrapped(SameHostOriginValidator(router(Lobby))), []),
+        (OriginValidator(SameHostOriginValidator(router(Lobby)), ["*"]), []),
         (wrapped(URLRouter([route("a", router(Lobby)), route("b", plain)])), ["Lobby"]),
         (
             URLRouter([
@@ -72,21 +82,90 @@ def found(id: str) -> list[str]:
 def test_gateways_without_an_origin_validator_are_named(
     settings: Any, monkeypatch: pytest.MonkeyPatch, application: Any, named: list[str]
 ) -> None:
-    module = ModuleType("routed_application")
-    module.application = ProtocolTypeRouter(  # type: ignore[attr-defined]
-        {"http": plain, "websocket": application}
-    )
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    settings.ASGI_APPLICATION = f"{module.__name__}.application"
+    serve(settings, monkeypatch, application)
     assert found("W001") == [
         f"{__name__}.{name} is routed without an origin validator" for name in named
     ]
+
+
+@pytest.mark.parametrize("origins", [["*"], ["https://example.com", "*"]])
+def test_a_validator_that_lets_everybody_in_is_none(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, origins: list[str]
+) -> None:
+    serve(settings, monkeypatch, wrapped(OriginValidator(router(Lobby), origins)))
+    (message,) = found("W001")
+    assert message.startswith(f"{__name__}.Lobby is routed behind an origin validator that")
+
+
+def test_allowed_hosts_of_everybody_validate_nothing(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    serve(settings, monkeypatch, AllowedHostsOriginValidator(router(Lobby)))
+    assert len(found("W001")) == 1
 
 
 @pytest.mark.parametrize("path", [None, "", "nowhere.application", "os.path.gone"])
 def test_without_an_application_there_is_nothing_to_warn_of(settings: Any, path: Any) -> None:
     settings.ASGI_APPLICATION = path
     assert found("W001") == []
+
+
+class Elsewhere(GatewayConsumer):
+    channel_layer_alias = "other"
+
+
+OURS = {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}
+THEIRS = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+
+
+@pytest.mark.parametrize(
+    ("layers", "lost"),
+    [
+        ({"default": OURS, "other": OURS}, []),
+        ({"default": OURS}, ["Elsewhere"]),
+        ({"default": OURS, "other": THEIRS}, ["Elsewhere"]),
+        ({"default": THEIRS, "other": OURS}, ["Lobby"]),
+        ({}, ["Lobby", "Elsewhere"]),
+        (None, ["Lobby", "Elsewhere"]),
+        # Said by E002 and E004.
+        ({"default": {"BACKEND": "no.Layer"}, "other": {**OURS, "CONFIG": {"x": 1}}}, []),
+    ],
+)
+def test_routed_gateway_needs_a_layer_of_ours(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, layers: Any, lost: list[str]
+) -> None:
+    serve(settings, monkeypatch, AllowedHostsOriginValidator(router(Lobby, Elsewhere)))
+    if layers is None:
+        del settings.CHANNEL_LAYERS
+    else:
+        settings.CHANNEL_LAYERS = layers
+    messages = found("E005")
+    assert [message.partition(" ")[0] for message in messages] == [
+        f"{__name__}.{name}" for name in lost
+    ]
+
+
+def deployed() -> list[str]:
+    messages = run_checks(tags=["arcly_channels"], include_deployment_checks=True)
+    return [str(each.id) for each in messages]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"JWT": {"KEYS": [SECRET]}}, ["arcly_channels.W002"]),
+        ({"JWT": {"KEYS": [SECRET]}, "QUERY_TOKENS": True}, ["arcly_channels.W002"]),
+        ({"JWT": {"KEYS": [SECRET]}, "QUERY_TOKENS": False}, []),
+        ({"CLAIMS_FROM_USER": True}, []),
+    ],
+)
+def test_tokens_in_urls_are_warned_of_where_a_project_is_deployed(
+    settings: Any, options: Any, expected: list[str]
+) -> None:
+    settings.ARCLY_CHANNELS = options
+    assert deployed() == expected
+    assert found("W002") == []  # Not while it is developed.
 
 
 def test_a_short_secret_is_an_error_that_does_not_show_it(settings: Any) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from arcly_channels.fanout.connections import ConnectionRegistry
+from arcly_channels.fanout.audience import Group, One
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.configured import close_group, close_group_now
 from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.registry import ConnectionRegistry
 
 
 def connect(registry: ConnectionRegistry, *rooms: str) -> tuple[int, Outbox]:
@@ -26,7 +27,7 @@ def test_closing_a_room_closes_who_is_in_it() -> None:
     registry = ConnectionRegistry()
     outboxes = [connect(registry, "red", "all")[1] for _ in range(3)]
     _, other = connect(registry, "all")
-    assert registry.close_room("red", 4403, "gone") == 3
+    assert registry.close(Group("red"), 4403, "gone") == 3
     assert [(each.close_code, each.close_reason) for each in outboxes] == [(4403, "gone")] * 3
     assert other.close_code is None
     assert registry.connection_count() == 1
@@ -37,7 +38,7 @@ def test_a_closed_connection_gets_what_it_was_sent_before_and_nothing_after() ->
     registry = ConnectionRegistry()
     id, outbox = connect(registry, "red")
     registry.broadcast_text("before")
-    registry.close(id, 4401)
+    registry.close(One(id), 4401)
     registry.broadcast_text("after")
     registry.join_room(id, "red")
     assert [frame.text for frame in outbox.frames] == ["before"]
@@ -47,10 +48,10 @@ def test_a_closed_connection_gets_what_it_was_sent_before_and_nothing_after() ->
 def test_closing_twice_and_closing_nobody_are_fine() -> None:
     registry = ConnectionRegistry()
     id, outbox = connect(registry, "red")
-    registry.close(id, 4401)
-    registry.close(id, 4403)
+    registry.close(One(id), 4401)
+    registry.close(One(id), 4403)
     assert outbox.close_code == 4401
-    assert registry.close_room("red", 4403) == 0
+    assert registry.close(Group("red"), 4403) == 0
 
 
 def test_closing_while_others_come_and_go_leaves_nobody_behind() -> None:
@@ -66,17 +67,20 @@ def test_closing_while_others_come_and_go_leaves_nobody_behind() -> None:
         thread.start()
     for _ in range(200):
         connect(registry, "red")
-        registry.close_room("red", 4403)
+        registry.close(Group("red"), 4403)
     stop.set()
     for thread in threads:
         thread.join()
-    registry.close_room("red", 4403)
+    registry.close(Group("red"), 4403)
     assert registry.connection_count() == 0
     assert registry.rooms() == []
 
 
 class Told(asyncio.Event):
     """A transport that tells when its outbox has something for it."""
+
+    def unread(self) -> int:
+        return 0
 
     def flush(self, outbox: Outbox) -> None:
         self.set()

@@ -33,6 +33,8 @@ DEFAULTS = {
 OTHERS = {
     "JWT": None,
     "CLAIMS_FROM_USER": None,
+    "DISCONNECT_ON_LOGOUT": True,
+    "QUERY_TOKENS": True,
     "TENANTS": (),
     "TENANT_STRATEGY": None,
     "TENANT_FALLBACK": None,
@@ -86,6 +88,12 @@ def test_buffer_of_nothing_is_a_problem(key: str) -> None:
     assert problem.hint == "A whole number of at least 1 is needed."
 
 
+@pytest.mark.parametrize("key", ["QUERY_TOKENS", "DISCONNECT_ON_LOGOUT"])
+def test_switch_that_is_neither_is_a_problem(key: str) -> None:
+    (problem,) = problems({key: 1})
+    assert problem.hint == "Write True or False."
+
+
 @pytest.mark.parametrize("key", ["OUTBOUND_BUFFER", "INBOUND_BUFFER", "MAX_CONNECTIONS"])
 def test_count_that_is_not_whole_is_a_problem(key: str) -> None:
     assert len(problems({key: 1.5})) == 1
@@ -101,6 +109,23 @@ def test_unknown_key_is_a_problem_and_the_hint_names_the_keys() -> None:
     (problem,) = problems({"OUTBOUND_BUFER": 1})
     assert "OUTBOUND_BUFER" in problem.message
     assert all(key in problem.hint for key in DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"OUTBOUND_BUFER": 1}, "Did you mean OUTBOUND_BUFFER? "),
+        ({"TENANT": []}, "Did you mean TENANTS? "),
+        ({"jwt": None}, "Did you mean JWT? "),
+        ({"MAXIMUM": 1}, "The keys are "),
+        ({1: 1}, "The keys are "),
+        ({"JWT": {"KEYS": ["s" * 32], "AUDIENCES": "x"}}, "Did you mean AUDIENCE? "),
+        ({"JWT": {"KEYS": ["s" * 32], "key": "x"}}, "Did you mean KEYS? "),
+    ],
+)
+def test_hint_about_an_unknown_key_says_what_was_meant(given: Any, hint: str) -> None:
+    (problem,) = problems(given)
+    assert problem.hint.startswith(hint)
 
 
 @pytest.mark.parametrize("given", [None, [], "OUTBOUND_BUFFER", 1])

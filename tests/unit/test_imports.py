@@ -24,16 +24,19 @@ ORDER = [
     {"transports"},
     {"layers"},
     {"metrics"},
+    {"identity.handshake", "identity.claims"},
+    {"identity.tokens"},
+    {"identity.verifier"},
     {"identity"},
     {"session"},
     {"gateway"},
-    {"apps", "asgi", "checks", "checks_identity", "urls", "views", "testing", "management"},
+    {"apps", "asgi", "checks", "urls", "views", "testing", "management"},
     {"arcly_channels"},
 ]
 """The parts of the package; each imports from those before it and from its own line."""
 
 CORE = {"exceptions", "close_codes", "wire.envelope", "fanout", "registry"}
-WITH_LOOPS = {"pump.py", "schedule.py"}
+WITH_LOOPS = {"pump.py", "pacing.py", "schedule.py"}
 """The files of the core that may import asyncio."""
 
 ONE_DOOR = [

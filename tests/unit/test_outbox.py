@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from arcly_channels.fanout.outbox import CUT, Lane, Outbox, offer
@@ -11,15 +13,16 @@ from tests.peers import Peer
 FRAME = Frame(b"x" * 10)
 
 
-class NotingLane(Lane):
-    """A lane that notes who was relieved."""
+class Relieved(list[Outbox]):
+    """A watch that notes who was relieved."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.relieved: list[Outbox] = []
+    def relieved(self, outbox: Outbox) -> None:
+        self.append(outbox)
 
-    def relieve(self, outbox: Outbox) -> None:
-        self.relieved.append(outbox)
+
+def watched(outbox: Outbox) -> Relieved:
+    outbox.watch = relieved = Relieved()
+    return relieved
 
 
 def filled(outbox: Outbox, frames: int) -> Outbox:
@@ -130,33 +133,33 @@ def test_outbox_is_pressed_above_half_of_its_bytes(frames: int, is_pressed: bool
 
 
 def test_pressed_outbox_is_relieved_at_a_quarter() -> None:
-    lane = NotingLane()
-    outbox = filled(Outbox(lane, max_frames=8), 6)
-    relieved = [bool(outbox.take() and lane.relieved) for _ in range(4)]
-    assert relieved == [False, False, False, True]
+    outbox = filled(Outbox(max_frames=8), 6)
+    told = watched(outbox)
+    assert [bool(outbox.take() and told) for _ in range(4)] == [False, False, False, True]
 
 
 def test_pressed_outbox_that_is_refilled_on_its_way_down_is_relieved_all_the_same() -> None:
-    lane = NotingLane()
-    outbox = filled(Outbox(lane, max_frames=8), 6)
+    outbox = filled(Outbox(max_frames=8), 6)
+    told = watched(outbox)
     for _ in range(3):
         outbox.take()
     assert outbox.put(Frame.from_text("one more"))
     outbox.discard()
-    assert lane.relieved == [outbox]
+    assert told == [outbox]
 
 
 def test_outbox_that_was_not_pressed_is_not_relieved() -> None:
-    lane = NotingLane()
-    filled(Outbox(lane, max_frames=8), 4).discard()
-    assert not lane.relieved
+    outbox = filled(Outbox(max_frames=8), 4)
+    told = watched(outbox)
+    outbox.discard()
+    assert not told
 
 
 def test_closing_relieves_a_pressed_outbox() -> None:
-    lane = NotingLane()
-    outbox = filled(Outbox(lane, max_frames=8), 8)
+    outbox = filled(Outbox(max_frames=8), 8)
+    told = watched(outbox)
     outbox.close(1000)
-    assert lane.relieved == [outbox]
+    assert told == [outbox]
     assert not outbox.is_pressed
 
 
@@ -195,17 +198,23 @@ def test_frame_larger_than_the_limit_is_taken_alone(behind: int) -> None:
 
 
 def test_taking_many_frames_relieves_a_pressed_outbox() -> None:
-    lane = NotingLane()
-    outbox = filled(Outbox(lane, max_frames=8), 8)
+    outbox = filled(Outbox(max_frames=8), 8)
+    told = watched(outbox)
     outbox.take_wire(1000)
-    assert (lane.relieved, outbox.is_pressed) == ([outbox], False)
+    assert (told, outbox.is_pressed) == ([outbox], False)
 
 
 def test_taking_one_large_frame_relieves_a_pressed_outbox() -> None:
-    lane = NotingLane()
-    outbox = filled(Outbox(lane, max_bytes=10), 1)
+    outbox = filled(Outbox(max_bytes=10), 1)
+    told = watched(outbox)
     outbox.take_wire(1000)
-    assert (lane.relieved, outbox.is_pressed) == ([outbox], False)
+    assert (told, outbox.is_pressed) == ([outbox], False)
+
+
+def test_long_backlog_is_taken_in_batches_of_about_the_limit() -> None:
+    outbox = filled(Outbox(max_frames=1000), 1000)
+    sizes = [len(outbox.take_batch(95)) for _ in range(3)]
+    assert (sizes, outbox.pending_frames, outbox.taken) == ([10, 10, 10], 970, 30)
 
 
 def test_backlog_of_a_closed_outbox_is_taken_at_once() -> None:
@@ -271,29 +280,29 @@ def test_cut_outbox_writes_nothing_more() -> None:
 def test_lane_flushes_what_a_call_has_filled() -> None:
     peer = Peer()
     outbox = Outbox(transport=peer)
-    outbox.lane.run(outbox.put, Frame.from_text("hello"))
+    outbox.lane.call(outbox.put, Frame.from_text("hello"))
     assert peer.texts == ["hello"]
 
 
 def test_lane_flushes_what_a_call_has_closed() -> None:
     peer = Peer()
     outbox = Outbox(transport=peer)
-    outbox.lane.run(outbox.close, 4000)
+    outbox.lane.call(outbox.close, 4000)
     assert peer.close_code == 4000
 
 
 def test_lane_flushes_once_for_many_frames_of_one_call() -> None:
     peer = Peer()
     outbox = Outbox(transport=peer)
-    outbox.lane.run(filled, outbox, 5)
+    outbox.lane.call(filled, outbox, 5)
     assert (len(peer.texts), peer.flushes) == (5, 1)
 
 
 def test_lane_does_not_flush_again_what_a_full_peer_left() -> None:
     peer = Peer(is_reading=False)
     outbox = Outbox(transport=peer)
-    outbox.lane.run(filled, outbox, 2)
-    outbox.lane.run(filled, outbox, 2)
+    outbox.lane.call(filled, outbox, 2)
+    outbox.lane.call(filled, outbox, 2)
     assert peer.flushes == 1
 
 
@@ -321,10 +330,29 @@ def test_offer_leaves_out_what_would_go_above_half_of_its_frames() -> None:
     assert half.pending_frames == 2
 
 
-def test_offer_leaves_out_what_would_go_above_half_of_its_bytes() -> None:
-    half, less = filled(Outbox(max_bytes=40), 2), filled(Outbox(max_bytes=40), 1)
-    assert offer(FRAME, [half, less], []) == [half]
-    assert half.pending_bytes == 20
+def test_frames_that_are_small_for_a_lane_cannot_fill_half_of_an_outboxs_bytes() -> None:
+    lane = Lane()
+    outbox = Outbox(lane, max_frames=8, max_bytes=800)
+    small = Frame(b"x" * lane.small)
+    while not offer(small, [outbox], []):
+        pass
+    assert outbox.pending_bytes <= 400
+
+
+def test_offer_leaves_out_what_holds_a_frame_that_is_not_small() -> None:
+    outbox = Outbox(max_frames=8, max_bytes=800)
+    outbox.put(Frame(b"x" * 101))
+    assert offer(FRAME, [outbox], []) == [outbox]
+
+
+@pytest.mark.parametrize("take", [Outbox.take, lambda outbox: outbox.take_wire(1000)])
+def test_offer_fills_an_outbox_again_that_has_let_a_large_frame_go(
+    take: Callable[[Outbox], object],
+) -> None:
+    outbox = Outbox(max_frames=8, max_bytes=800)
+    outbox.put(Frame(b"x" * 101))
+    take(outbox)
+    assert offer(FRAME, [outbox], []) == []
 
 
 def test_offer_leaves_out_what_is_closed() -> None:

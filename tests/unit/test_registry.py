@@ -11,8 +11,10 @@ import pytest
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import EnvelopeError
-from arcly_channels.fanout.connections import WARNING_INTERVAL, ConnectionRegistry
+from arcly_channels.fanout.audience import EVERYONE, Group
+from arcly_channels.fanout.connections import WARNING_INTERVAL
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
 
@@ -248,14 +250,14 @@ def test_text_that_is_no_unicode_is_sent_to_nobody(registry: ConnectionRegistry)
 def test_broadcast_can_exclude_one(registry: ConnectionRegistry) -> None:
     id, peer = reading(registry)
     _, other = reading(registry)
-    registry.broadcast(Frame.from_text("hello"), exclude=id)
+    registry.deliver(EVERYONE, Frame.from_text("hello"), exclude=id)
     assert (peer.texts, other.texts) == ([], ["hello"])
 
 
 def test_room_broadcast_can_exclude_one(registry: ConnectionRegistry) -> None:
     id, peer = reading(registry, "room")
     _, other = reading(registry, "room")
-    registry.broadcast_room("room", Frame.from_text("hello"), exclude=id)
+    registry.deliver(Group("room"), Frame.from_text("hello"), exclude=id)
     assert (peer.texts, other.texts) == ([], ["hello"])
 
 
@@ -488,4 +490,4 @@ def test_counted_frames_stay_counted_when_the_connection_is_gone(
 async def test_registry_without_pressure_is_settled(registry: ConnectionRegistry) -> None:
     stuck(registry)
     registry.broadcast_text("one")
-    await registry.settle()
+    await registry.pacer.wait(EVERYONE)

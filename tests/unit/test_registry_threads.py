@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from arcly_channels.fanout.connections import ConnectionRegistry
+from arcly_channels.fanout.audience import EVERYONE
 from arcly_channels.fanout.outbox import Lane, Outbox
 from arcly_channels.fanout.pump import Pump
+from arcly_channels.registry import ConnectionRegistry
 from tests.peers import Peer
 from tests.waiting import DEADLINE
 
@@ -204,7 +205,7 @@ def test_two_event_loops_and_threads_share_a_registry() -> None:
     async def talk(loop: Loop) -> list[int]:
         for serial in range(200):
             registry.broadcast_room_text("room", f"loop {serial}")
-            await registry.settle()
+            await registry.pacer.wait(EVERYONE)
         return loop.ids
 
     def work(number: int) -> None:

@@ -405,6 +405,16 @@ async def test_disconnecting(plain: Any, twin: Any, who: Any, code: int, way: st
         assert (await bob.ask("whoami"))[0] == "you"
 
 
+async def test_disconnecting_a_user_in_one_tenant() -> None:
+    async with (
+        connected(claims=claims(), tenant=ACME) as there,
+        connected(claims=claims(), tenant=GLOBEX) as elsewhere,
+    ):
+        assert await arcly_channels.adisconnect_user("ann", tenant="acme") == 1
+        assert await there.closed() == 4401
+        assert (await elsewhere.ask("whoami"))[0] == "you"
+
+
 @pytest.mark.parametrize("disconnect", [each[0] for each in DISCONNECTIONS])
 @pytest.mark.parametrize("who", [None, "", True, 1.5])
 def test_disconnecting_nobody_in_particular_is_a_mistake(disconnect: Any, who: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arcly_channels.identity.access import Access
+from arcly_channels.identity.claims import Access
 
 
 def access(roles: object = (), perms: object = ()) -> Access:

@@ -15,8 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 
-from arcly_channels.identity.handshake import Handshake
-from arcly_channels.identity.lookup import UNUSABLE, find_token
+from arcly_channels.identity.handshake import UNUSABLE, Handshake, find_token
 from arcly_channels.identity.middleware import HttpIdentityMiddleware, IdentityMiddlewareStack
 
 SECRET = "s" * 32
@@ -220,6 +219,64 @@ async def test_the_rest_of_the_query_stays_as_it_is() -> None:
     )
     assert inside["query_string"] == b"a=%20&&b"
     assert inside["subprotocols"] == ["a", "bearer", "b"]
+
+
+def header_of(scope: dict[str, Any], name: str) -> str | None:
+    found = [value.decode("latin-1") for key, value in scope["headers"] if key == name.encode()]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+OTHER_COOKIES = "sessionid=abc; csrftoken=d=e"
+TOKEN_COOKIE = cookie(ANN)[1].removeprefix("other=1; ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("authorization", f"Bearer {ANN}", None),
+        ("authorization", f"bearer  {ANN}", None),
+        ("authorization", "Basic YTpi", "Basic YTpi"),
+        ("authorization", f"Basic YTpi, Bearer {ANN}", "Basic YTpi"),
+        ("authorization", 'Digest username="a", realm="b"', 'Digest username="a", realm="b"'),
+        ("cookie", f"{TOKEN_COOKIE}", None),
+        ("cookie", f"{OTHER_COOKIES}; {TOKEN_COOKIE}", OTHER_COOKIES),
+        ("cookie", f"{TOKEN_COOKIE};{TOKEN_COOKIE}; {OTHER_COOKIES}", OTHER_COOKIES),
+        ("cookie", OTHER_COOKIES, OTHER_COOKIES),
+        ("sec-websocket-protocol", f"bearer, {ANN}", "bearer"),
+        ("sec-websocket-protocol", f"a,bearer,{ANN},b", "a,bearer,b"),
+        ("sec-websocket-protocol", "a,b", "a,b"),
+        ("user-agent", f"Bearer {ANN}", f"Bearer {ANN}"),
+    ],
+)
+async def test_no_header_holds_a_token_inside(name: str, value: str, expected: str | None) -> None:
+    offered = [each.strip() for each in value.split(",")] if name.startswith("sec") else []
+    headers = (name, value), ("X-Other", "1")
+    _, inside = await ask_asgi("websocket", headers, subprotocols=offered)
+    assert header_of(inside, name) == expected
+    assert header_of(inside, "x-other") == "1"
+
+
+async def test_the_cookies_that_others_have_read_hold_no_token_inside() -> None:
+    cookies = {"sessionid": "abc", "access_token": ANN}
+    _, inside = await ask_asgi("websocket", cookies=cookies)
+    assert inside["cookies"] == {"sessionid": "abc"}
+    assert "access_token" in cookies
+
+
+async def test_http_keeps_its_headers_for_the_middleware_of_django() -> None:
+    _, inside = await ask_asgi("http", (bearer(ANN),))
+    assert header_of(inside, "authorization") == f"Bearer {ANN}"
+
+
+async def test_query_tokens_can_be_switched_off(identity_settings: Any) -> None:
+    identity_settings.ARCLY_CHANNELS = {"JWT": {"KEYS": [SECRET]}, "QUERY_TOKENS": False}
+    raw = f"a=1&access_token={ANN}".encode()
+    answer, inside = await ask_asgi("websocket", query_string=raw)
+    assert answer == (None, None)
+    assert inside["query_string"] == b"a=1"
+    answer, _ = await ask_asgi("websocket", query_string=raw, subprotocols=["bearer", BOB])
+    assert answer == ("bob", None)
 
 
 async def test_the_query_of_http_is_not_looked_at() -> None:

@@ -16,8 +16,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels.conf import settings as conf
 from arcly_channels.conf.identity import read_jwt
-from arcly_channels.identity.claims import expiry_of, get_verifier, read_only
+from arcly_channels.identity.claims import expiry_of, read_only
 from arcly_channels.identity.tokens import TokenVerifier, issue_token
+from arcly_channels.identity.verifier import get_verifier
 
 SECRET = "s" * 32
 OTHER = "o" * 32

@@ -1,0 +1,95 @@
+"""Finding the clients that take nothing of what waits for them: one timer per lane.
+
+There is nothing to do per frame for it. Now and then the outboxes of a lane are looked at, and who
+had something to take and took nothing between two looks, for as long as the timeout, is reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from arcly_channels.fanout.outbox import Lane, Outbox
+
+LOOKS = 6
+"""How often a client is looked at within the timeout: who stalls may stay by a sixth longer."""
+
+LONGEST_INTERVAL = 5.0
+"""Seconds between two looks, at most."""
+
+SWITCHED_OFF_INTERVAL = 5.0
+"""Seconds until the timeout is asked for again, which may be 0 for now."""
+
+FEW = 256
+"""How many outboxes are looked at in one turn of the loop."""
+
+
+class _Seen(NamedTuple):
+    taken: int
+    unread: int
+    since: float
+
+
+class Liveness:
+    """Looks at the outboxes of every lane it was started for, as long as there are some.
+
+    `timeout` returns seconds, 0 for no limit; `outboxes_in` gives the outboxes of a lane, and
+    `report` is called with those that stall, in their lane.
+    """
+
+    def __init__(
+        self,
+        timeout: Callable[[], float],
+        outboxes_in: Callable[[Lane], list[Outbox]],
+        report: Callable[[Outbox], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timeout = timeout
+        self._outboxes_in = outboxes_in
+        self._report = report
+        self._clock = clock
+        self._running: set[Lane] = set()
+
+    def start(self, lane: Lane) -> None:
+        """Begin to look at `lane`, which has just got a connection, unless that goes on already."""
+        if lane.has_turns and lane not in self._running:
+            self._running.add(lane)
+            lane.call_later(self._interval(), self._begin, lane, {})
+
+    def _interval(self) -> float:
+        timeout = self._timeout()
+        return min(timeout / LOOKS, LONGEST_INTERVAL) if timeout else SWITCHED_OFF_INTERVAL
+
+    def _begin(self, lane: Lane, seen: dict[Outbox, _Seen]) -> None:
+        outboxes = self._outboxes_in(lane)
+        if not outboxes:
+            self._running.discard(lane)
+            return
+        self._look(lane, outboxes, seen, {})
+
+    def _look(
+        self,
+        lane: Lane,
+        outboxes: list[Outbox],
+        before: dict[Outbox, _Seen],
+        seen: dict[Outbox, _Seen],
+    ) -> None:
+        """Look at some of `outboxes`, and at the others in later turns."""
+        now, timeout = self._clock(), self._timeout()
+        for outbox in outboxes[:FEW]:
+            unread = outbox.unread() or 0
+            if not outbox.frames and not unread:
+                continue
+            then = before.get(outbox)
+            if then is None or outbox.taken != then.taken or unread < then.unread:
+                seen[outbox] = _Seen(outbox.taken, unread, now)
+            elif timeout and now - then.since >= timeout:
+                self._report(outbox)
+            else:
+                seen[outbox] = then._replace(unread=unread)
+        rest = outboxes[FEW:]
+        if rest:
+            lane.call_later(0, self._look, lane, rest, before, seen)
+        else:
+            lane.call_later(self._interval(), self._begin, lane, seen)

@@ -1,0 +1,327 @@
+"""What every layer of ours is: Channels' interface, the gateways, and the seam to other processes.
+
+Each public way to send is the same three steps: wait for who is behind, tell the relay, do the
+local half. What the relay brings from elsewhere runs the local half only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+from asgiref.sync import markcoroutinefunction
+from channels.layers import BaseChannelLayer
+
+from arcly_channels.conf.settings import get_settings
+from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.pump import Pump
+from arcly_channels.layers.channels import Channels
+from arcly_channels.layers.message import Message
+from arcly_channels.layers.relay import Kind, NoRelay, Parcel, Relay
+from arcly_channels.layers.views import Joined, LiveView, Waiting
+from arcly_channels.layers.waiter import Waiter
+from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.wire.envelope import Frame
+from arcly_channels.wire.events import frame_of
+
+
+class GatewayLayer(BaseChannelLayer):
+    """A channel layer that gateways can be in. Use a subclass: `LocalChannelLayer`.
+
+    Every method may be called from any thread or event loop. Those whose names end in `_now` do not
+    wait in a running event loop; a plain thread waits in them as the others do.
+    """
+
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
+
+    registry: ConnectionRegistry
+    _channels: Channels
+    _relay: Relay = NoRelay()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # A pump lives for as long as it has connections.
+        self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
+        self._handler_errors = 0
+        self._lock = threading.Lock()  # Guards the number of errors.
+
+    # The Channels specification
+
+    async def send(self, channel: str, message: Message) -> None:
+        """Put a message on a channel; raise `ChannelFull` when its capacity is reached.
+
+        A `gateway.event` message to a gateway goes into its outbox as a frame.
+        """
+        _require_dict(message)
+        connection = self.registry.of_channel(channel)
+        frame = frame_of(message)
+        if connection is None or frame is None:
+            self._channels.send(channel, message)
+        else:
+            await self.send_frame(connection.id, frame)
+
+    @markcoroutinefunction  # One call less than `async def`; `async_to_sync` wants to know.
+    def receive(self, channel: str) -> Coroutine[Any, Any, Message]:
+        """Return, once awaited, the oldest message on a channel as soon as there is one.
+
+        Of several receivers each gets its own messages, whatever loops they are in. One that is
+        cancelled takes no message with it.
+        """
+        return self._channels.receive(channel)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add a channel to a group, or renew its membership; a gateway joins the room."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        connection = self.registry.of_channel(channel)
+        if connection is None:
+            self._channels.join(group, channel)
+        else:
+            await self.join(connection.id, group)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take a channel out of a group; one that is not in it is ignored."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        connection = self.registry.of_channel(channel)
+        if connection is not None:
+            await self.leave(connection.id, group)
+        self._channels.leave(group, channel)
+
+    async def group_send(self, group: str, message: Message) -> None:
+        """Put a message on every channel of a group; a full one is dealt with as `overflow` says.
+
+        A `gateway.event` message goes into the outboxes of the gateways in the group as a frame,
+        encoded once. Consumers get a turn while a channel is more than half full, so that a burst
+        alone does not fill it.
+        """
+        frame = self._checked(group, message)
+        if frame is not None:
+            await self._pace(Group(group), frame)
+        if self._send_to_group(group, message, frame):
+            await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        """Forget every message and every group; gateways stay connected, in no room."""
+        self._channels.flush()
+        for group in self.registry.groups():
+            for connection in self.registry.members(group):
+                await self.leave(connection.id, group)
+
+    async def close(self) -> None:
+        """Stop the timer. The layer can still be used afterwards."""
+        self._channels.stop()
+        await self._relay.stop()
+
+    # The same for code that is not async
+
+    def send_now(self, channel: str, message: Message) -> None:
+        """Do what `send` does."""
+        _require_dict(message)
+        connection = self.registry.of_channel(channel)
+        frame = frame_of(message)
+        if connection is None or frame is None:
+            self._channels.send(channel, message)
+        else:
+            self._pace_now(One(connection.id), frame)
+            self.registry.deliver(One(connection.id), frame)
+
+    def group_send_now(self, group: str, message: Message) -> bool:
+        """Do what `group_send` does; return whether some channel is more than half full."""
+        frame = self._checked(group, message)
+        if frame is not None:
+            self._pace_now(Group(group), frame)
+        return self._send_to_group(group, message, frame)
+
+    # Gateways
+
+    def pump(self) -> Pump:
+        """Return the lane for outboxes of the running event loop."""
+        loop = asyncio.get_running_loop()
+        pump = self._pumps.get(loop)
+        if pump is None:
+            pump = self._pumps[loop] = Pump(loop)
+        return pump
+
+    def connect(self, channel: str, outbox: Outbox, about: str = "") -> int:
+        """Register a gateway's connection, and return its id; its groups are rooms from then on.
+
+        `about` is who that is, for the log.
+        """
+        connection = self.registry.add(outbox, channel, about)
+        for group in self._channels.groups_of(channel):
+            self._channels.leave(group, channel)
+            self.registry.join(connection.id, group)
+        return connection.id
+
+    def disconnect(self, channel: str) -> None:
+        """Remove a gateway's connection and forget its channel. Idempotent."""
+        connection = self.registry.of_channel(channel)
+        if connection is not None:
+            self.registry.remove(connection.id)
+        self._channels.forget(channel)
+
+    async def join(self, id: int, group: str) -> None:
+        """Put a gateway's connection into a group; an unknown id is ignored."""
+        await self._relay.follow(group)
+        self.registry.join(id, group)
+
+    async def leave(self, id: int, group: str) -> None:
+        """Take a gateway's connection out of a group; an unknown id is ignored."""
+        self.registry.leave(id, group)
+        await self._relay.unfollow(group)
+
+    async def send_frame(self, id: int, frame: Frame) -> None:
+        """Put a frame into one gateway's outbox, once more can be sent."""
+        await self.registry.pacer.wait(One(id), frame.size or 1)
+        self.registry.deliver(One(id), frame)
+
+    async def publish(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
+        """Put a frame into the outboxes of the gateways in `group`, or of all for None.
+
+        `exclude` is the id of a connection to leave out. Waits until more can be sent.
+        """
+        audience = _audience(group)
+        await self._pace(audience, frame)
+        self._relay.post(Kind.FRAME, group, frame)
+        self.registry.deliver(audience, frame, exclude=exclude)
+
+    def publish_now(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
+        """Do what `publish` does, in code that is not async."""
+        audience = _audience(group)
+        self._pace_now(audience, frame)
+        self._relay.post(Kind.FRAME, group, frame)
+        self.registry.deliver(audience, frame, exclude=exclude)
+
+    def close_group_now(self, group: str, code: int, reason: str = "") -> int:
+        """Close the socket of every gateway in `group` with `code`; return how many were asked.
+
+        They are out of the registry and of every group, so nothing more reaches them; what they
+        were sent before gets the usual grace. Plain channels in the group are left alone. Never
+        waits for anybody.
+        """
+        self._relay.post(Kind.CLOSE, group, (code, reason))
+        return self.registry.close(Group(group), code, reason)
+
+    async def close_group(self, group: str, code: int, reason: str = "") -> int:
+        """Do what `close_group_now` does, in async code."""
+        return self.close_group_now(group, code, reason)
+
+    def wait(self, channel: str) -> Waiter:
+        """Return a future of the running loop, which is given the next message on a channel.
+
+        It gives a function that returns the message, or None when it is to be asked for again; a
+        future that is not used is given back by `stop_waiting`.
+        """
+        return self._channels.wait(channel)
+
+    def stop_waiting(self, channel: str, waiter: Waiter) -> None:
+        """Take back what `wait` returned, and keep what it was given."""
+        self._channels.stop_waiting(channel, waiter)
+
+    # Other processes
+
+    def on_parcel(self, parcel: Parcel) -> None:
+        """Do the local half of what another process was asked for. In an event loop."""
+        kind, address, body = parcel
+        if kind is Kind.FRAME:
+            self.registry.deliver(_audience(address), body)
+        elif address is not None and kind is Kind.MESSAGE:
+            self._deliver_message(address, body)
+        elif address is not None and kind is Kind.CLOSE:
+            self.registry.close(Group(address), *body)
+
+    # Counts, tests and debugging
+
+    def count_handler_error(self) -> None:
+        """Count an event whose handler failed."""
+        with self._lock:
+            self._handler_errors += 1
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often what should not happen did."""
+        return {**self._channels.counts, "handler_errors": self._handler_errors}
+
+    @property
+    def channels(self) -> LiveView[Waiting]:
+        """The channels that have a message, a receiver or a group, with their waiting messages.
+
+        Deleting one loses its messages and groups, but for a receiver that is there already.
+        """
+        return LiveView(self._waiting_on, self._channels.names, self._channels.forget)
+
+    @property
+    def groups(self) -> LiveView[Joined]:
+        """The groups, with the names of the channels in them and when they joined."""
+        return LiveView(self._members_of, self._all_groups, self._empty_group)
+
+    # Inside
+
+    async def _pace(self, audience: Audience, frame: Frame) -> None:
+        await self._relay.pace()
+        await self.registry.pacer.wait(audience, frame.size or 1)
+
+    def _pace_now(self, audience: Audience, frame: Frame) -> None:
+        self.registry.pacer.wait_in_thread(audience, frame.size or 1)
+
+    def _checked(self, group: str, message: Message) -> Frame | None:
+        """Return the frame that a message for a group stands for, if it does."""
+        _require_dict(message)
+        self.require_valid_group_name(group)
+        return frame_of(message)
+
+    def _send_to_group(self, group: str, message: Message, frame: Frame | None) -> bool:
+        if frame is not None:
+            self._relay.post(Kind.FRAME, group, frame)
+            self.registry.deliver(Group(group), frame)
+            return self._channels.send_to_group(group, (), message)
+        self._relay.post(Kind.MESSAGE, group, message)
+        return self._deliver_message(group, message)
+
+    def _deliver_message(self, group: str, message: Message) -> bool:
+        gateways = [connection.channel for connection in self.registry.members(group)]
+        return self._channels.send_to_group(group, filter(None, gateways), message)
+
+    def _on_evicted(self, channel: str) -> None:
+        connection = self.registry.of_channel(channel)
+        if connection is None:
+            self.registry.count_eviction(f"Channel {channel}")
+        else:
+            self.registry.evict(connection.id)
+
+    def _waiting_on(self, channel: str) -> Waiting | None:
+        messages = self._channels.waiting_on(channel)
+        return None if messages is None else Waiting(messages)
+
+    def _all_groups(self) -> list[str]:
+        return list(dict.fromkeys([*self._channels.groups(), *self.registry.groups()]))
+
+    def _members_of(self, group: str) -> Joined | None:
+        gateways = (connection.channel for connection in self.registry.members(group))
+        joined = dict.fromkeys(filter(None, gateways), 0.0)
+        return Joined({**joined, **self._channels.members(group)}) or None
+
+    def _empty_group(self, group: str) -> None:
+        for channel in self._channels.members(group):
+            self._channels.leave(group, channel)
+        for connection in self.registry.members(group):
+            self.registry.leave(connection.id, group)
+
+
+def stall_timeout() -> float:
+    """Return the setting, which may change while connections are open."""
+    return get_settings().STALL_TIMEOUT
+
+
+def _audience(group: str | None) -> Audience:
+    return EVERYONE if group is None else Group(group)
+
+
+def _require_dict(message: object) -> None:
+    if not isinstance(message, dict):
+        raise TypeError(f"a message is a dict, not {type(message).__name__}")
