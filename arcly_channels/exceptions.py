@@ -10,9 +10,11 @@ class ArclyError(Exception):
 
 
 class EnvelopeError(ArclyError, ValueError):
-    """A payload cannot be written as JSON. Nothing was sent to anybody.
+    """A payload cannot be written as JSON, or is too large. Nothing was sent to anybody.
 
-    `path` names the offending value from the payload's root, as in `data.items[3].price`.
+    `path` names the offending value from the payload's root, as in `data.items[3]['a b'].price`. It
+    is one short line, whatever the keys are; where finding the value would take long, it ends
+    in `…` above it.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -22,9 +24,9 @@ class EnvelopeError(ArclyError, ValueError):
 
 
 class MalformedFrame(ArclyError, ValueError):
-    """An inbound frame is not an envelope. `ref` is the frame's own, when it could be read."""
+    """An inbound frame is not an envelope. `ref` is the frame's own, when it has a valid one."""
 
-    def __init__(self, problem: str, ref: object = None) -> None:
+    def __init__(self, problem: str, ref: int | str | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.ref = ref
@@ -52,7 +54,7 @@ class Refused(ArclyError):
 class EventRefused(ArclyError):
     """An event from a client is not for that client to send, or not in that form.
 
-    The client gets an `error` event with `code` and `message`.
+    The client gets an `error` event with `code` and `message`, each cut to 4,096 characters.
     """
 
     def __init__(self, code: str, message: str) -> None:

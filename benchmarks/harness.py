@@ -42,7 +42,9 @@ def pin(core: int) -> None:
 class Server:
     """One server process and its workers."""
 
-    def __init__(self, peer: Peer, log: IO[bytes], *, keepalive: bool = False) -> None:
+    def __init__(
+        self, peer: Peer, log: IO[bytes], *, keepalive: bool = False, congestion: str = ""
+    ) -> None:
         self._log = log
         self.port = _free_port()
         arguments = [peer.application, peer.server, str(self.port)]
@@ -51,7 +53,9 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.servers.run", *arguments],
             cwd=Path(__file__).parents[1],
-            env=os.environ | ({"BENCH_KEEPALIVE": "1"} if keepalive else {}),
+            env=os.environ
+            | ({"BENCH_KEEPALIVE": "1"} if keepalive else {})
+            | ({"BENCH_CONGESTION": congestion} if congestion else {}),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -155,11 +159,15 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def session(peer: Peer, *, keepalive: bool = False) -> Iterator[Session]:
-    """A fresh server with its clients. An error inside shows what the server had printed."""
+def session(peer: Peer, *, keepalive: bool = False, congestion: str = "") -> Iterator[Session]:
+    """A fresh server with its clients. An error inside shows what the server had printed.
+
+    `congestion` is the algorithm of its connections, as Daphne and uvicorn can be given one.
+    """
     pin(CLIENT_CORE)
     with ExitStack() as stack:
-        server = Server(peer, stack.enter_context(TemporaryFile()), keepalive=keepalive)
+        log = stack.enter_context(TemporaryFile())
+        server = Server(peer, log, keepalive=keepalive, congestion=congestion)
         stack.callback(server.stop)
         clients = Clients(server.port, peer.dialect)
         stack.callback(clients.stop)

@@ -1,4 +1,6 @@
-"""Renders the results: the table between two markers of the README, and the charts in docs/.
+"""Renders the results: the tables between two markers of a page, and the charts in docs/.
+
+The README has what a newcomer wants to know, `docs/benchmarks.md` all there is.
 
 Run by hand: `python -m benchmarks.report [--results DIR] [--readme FILE] [--docs DIR]`.
 """
@@ -11,11 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from . import charts, peers
+from .layer import STOCK as STOCK_LAYER
 from .results import DIRECTORY, SPREAD, number
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-ORDER = ("fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "idle", "layer", "offer")
+# fmt: off
+ORDER = (
+    "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "idle", "layer", "offer",
+    "crowd", "slow_readers", "pings", "joins", "neighbours",
+)
+# fmt: on
+HIGHLIGHTS = (
+    ("fanout", "one broadcast per loop turn", peers.STOCK_ON_DAPHNE.name),
+    ("fanout", "one broadcast per loop turn", peers.BROADCAST.name),
+    ("stalled", "memory growth", peers.STOCK_ON_DAPHNE.name),
+    ("latency", "delay of a broadcast of the server, max", peers.STOCK_ON_DAPHNE.name),
+    ("layer", "in a group of 1000", STOCK_LAYER),
+)
+"""What the README shows: a benchmark, what is in the measure's title, and beside whom."""
 _NAMED = ("django", "channels", "daphne", "uvicorn", "uvloop", "websockets", "python-socketio")
 
 
@@ -27,15 +43,33 @@ def load(directory: Path) -> dict[str, dict[str, Any]]:
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """Markdown: one row a comparison, and below it where and when that was measured."""
-    rows = ["| measure | ours | peer | ratio: median (range) |", "|---|---|---|---|"]
+    entries = []
     for result in results.values():
         compared = {
             (entry["measure"], entry["subject"]) for entry in result["comparisons"] if entry["peer"]
         }
-        for entry in result["comparisons"]:
-            if entry["peer"] or (entry["measure"], entry["subject"]) not in compared:
-                rows.append(_row(entry))
-    return "\n".join(rows) + "\n\n" + _provenance(results)
+        entries += [
+            entry
+            for entry in result["comparisons"]
+            if entry["peer"] or (entry["measure"], entry["subject"]) not in compared
+        ]
+    return _table(entries, results)
+
+
+def highlights(results: dict[str, dict[str, Any]]) -> str:
+    """The same for the few comparisons of `HIGHLIGHTS`."""
+    entries = [
+        entry
+        for name, title, peer in HIGHLIGHTS
+        for entry in results.get(name, {"comparisons": []})["comparisons"]
+        if title in entry["measure"] and entry["peer"] == peer
+    ]
+    return _table(entries, {name: results[name] for name, *_ in HIGHLIGHTS if name in results})
+
+
+def _table(entries: list[dict[str, Any]], results: dict[str, dict[str, Any]]) -> str:
+    head = ["| measure | ours | peer | ratio: median (range) |", "|---|---|---|---|"]
+    return "\n".join([*head, *map(_row, entries)]) + "\n\n" + _provenance(results)
 
 
 def _row(entry: dict[str, Any]) -> str:
@@ -64,13 +98,13 @@ def _provenance(results: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def write_readme(readme: Path, text: str) -> None:
-    """Put `text` between the markers. Raises `ValueError` when the file has no pair of them."""
-    before, begin, rest = readme.read_text().partition(BEGIN)
+def write_between_markers(page: Path, text: str) -> None:
+    """Put `text` between the markers. Raises `ValueError` when the page has no pair of them."""
+    before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{readme} needs the line {BEGIN!r} and, below it, the line {END!r}")
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        raise ValueError(f"{page} needs the line {BEGIN!r} and, below it, the line {END!r}")
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def write_charts(docs: Path, results: dict[str, dict[str, Any]]) -> None:
@@ -101,7 +135,8 @@ def main() -> None:
     chosen = parser.parse_args()
     results = load(chosen.results)
     write_charts(chosen.docs, results)
-    write_readme(chosen.readme, table(results))
+    write_between_markers(chosen.readme, highlights(results))
+    write_between_markers(chosen.docs / "benchmarks.md", table(results))
 
 
 if __name__ == "__main__":

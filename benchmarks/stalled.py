@@ -39,9 +39,9 @@ def warm_up_and_stall(swarm: Swarm) -> None:
     swarm.park(STALLED)
 
 
-def endings(swarm: Swarm) -> list[int]:
+def endings(swarm: Swarm, patience: float) -> list[int]:
     """How each stalled connection ended: a close code, DROPPED, or OPEN if it did not."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     return [_ending(each, deadline) for each in swarm.parked]
 
 
@@ -63,7 +63,7 @@ def _ending(stalled: socket.socket, deadline: float) -> int:
 
 
 def run(quick: bool) -> Result:
-    rounds, repeats = (30, 1) if quick else (1250, 2)
+    rounds, repeats, patience = (30, 1, 0.5) if quick else (1250, 2, PATIENCE)
     parameters = {"stalled": STALLED, "payload_bytes": SIZE, "interval_seconds": INTERVAL}
     result = Result("stalled", __doc__ or "", frames=rounds, **parameters)
     title = (
@@ -78,7 +78,7 @@ def run(quick: bool) -> Result:
                 opened.clients.call(warm_up_and_stall)
                 watch = MemoryWatch(opened.server)
                 opened.clients.watched_call(watch, Swarm.fan_out, rounds, 1, SIZE, INTERVAL)
-                found = opened.clients.call(endings)
+                found = opened.clients.call(endings, patience)
                 growth.add(peer.name, watch.growth_mb())
                 evicted.add(peer.name, sum(ending != OPEN for ending in found))
                 result.series.setdefault(peer.name, watch.samples)

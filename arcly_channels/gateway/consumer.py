@@ -12,16 +12,10 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import (
-    EnvelopeError,
-    EventRefused,
-    InvalidRoom,
-    MalformedFrame,
-    Refused,
-)
+from arcly_channels.exceptions import EventRefused, InvalidRoom, MalformedFrame, Refused
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.gateway.database import queue_closing
-from arcly_channels.gateway.guard import REFRESH, Guard
+from arcly_channels.gateway.guard import Guard
 from arcly_channels.gateway.inbox import Inbox
 from arcly_channels.gateway.subscriptions import collect
 from arcly_channels.identity.refusal import refuse
@@ -30,8 +24,8 @@ from arcly_channels.layers.message import Message
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.transports.base import Peer, Receive, Send, Transport
 from arcly_channels.transports.select import select_transport
-from arcly_channels.wire.envelope import Event, Frame, decode
-from arcly_channels.wire.events import encode_event
+from arcly_channels.wire import protocol
+from arcly_channels.wire.envelope import Event, Frame, Ref, decode, escaped, limited
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +41,7 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
     do what is said by `require_claims` and the other attributes of `Guard`.
     """
 
-    _methods: ClassVar[dict[str, str]] = {REFRESH: "auth_refresh"}
+    _methods: ClassVar[dict[str, str]] = {protocol.REFRESH: "auth_refresh"}
 
     _client: ClientHandle | None = None
     _outbox: Outbox | None = None
@@ -225,11 +219,12 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
         try:
             event = _event(text_data)
         except MalformedFrame as error:
-            await self._reply_error("malformed", error.problem, error.ref)
+            await self._reply_error(protocol.MALFORMED, error.problem, error.ref)
             return
         method = self._methods.get(event.event)
         if method is None:
-            await self._reply_error("unknown_event", f"no event {event.event:.50}", event.ref)
+            unknown = f"no event {escaped(event.event)}"
+            await self._reply_error(protocol.UNKNOWN_EVENT, unknown, event.ref)
             return
         try:
             self._check_event(event.event)
@@ -239,11 +234,12 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
         except EventRefused as refusal:
             await self._reply_error(refusal.code, refusal.message, event.ref)
         except InvalidRoom as error:
-            await self._reply_error("invalid_room", str(error), event.ref)
+            await self._reply_error(protocol.INVALID_ROOM, str(error), event.ref)
         except Exception:
             logger.exception("%s.%s failed", type(self).__qualname__, method)
             self.channel_layer.count_handler_error()
-            await self._reply_error("internal", "the server could not handle this", event.ref)
+            failed = "the server could not handle this"
+            await self._reply_error(protocol.INTERNAL, failed, event.ref)
 
     # Inside
 
@@ -347,12 +343,8 @@ class GatewayConsumer(Guard, AsyncWebsocketConsumer):
         if limit and len(self.channel_layer.registry) >= limit:
             raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
 
-    async def _reply_error(self, code: str, message: str, ref: Any) -> None:
-        data = {"code": code, "message": message}
-        try:
-            frame = encode_event("error", data, ref=ref)
-        except EnvelopeError:  # JSON can be read that is nested too deeply to be written.
-            frame = encode_event("error", data)
+    async def _reply_error(self, code: str, message: str, ref: Ref) -> None:
+        frame = protocol.error_frame(code, message, ref)
         await self.channel_layer.send_frame(self.id, frame)
 
 
@@ -363,7 +355,8 @@ def _event(text: str | None) -> Event:
 
 
 def _frame(message: Message) -> Frame:
-    text = message.get("text")
+    """Make a frame of what Channels' methods send; raise `EnvelopeError` when it is too large."""
+    text, limit = message.get("text"), get_settings().MAX_FRAME_BYTES
     if text is not None:
-        return Frame.from_text(text)
-    return Frame(bytes(message["bytes"]), is_text=False)
+        return limited(Frame.from_text(text), limit)
+    return limited(Frame(bytes(message["bytes"]), is_text=False), limit)

@@ -22,9 +22,7 @@ from arcly_channels.identity.verifier import get_verifier
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.rooms import TenantLike, lobby_name, tenant_id
 from arcly_channels.session.client import ClientHandle
-
-REFRESH = "auth.refresh"
-REFRESHED = "auth.refreshed"
+from arcly_channels.wire import protocol
 
 EXPIRED = "the token has expired"
 SUSPENDED = "the tenant is suspended"
@@ -80,7 +78,7 @@ class Guard:
         chosen = subprotocol or chosen_subprotocol(self.scope)
         await super().accept(chosen, headers)  # type: ignore[misc]  # Of Channels' consumer.
 
-    @subscribe(REFRESH)
+    @subscribe(protocol.REFRESH)
     async def auth_refresh(self, data: Any) -> None:
         """Go on with a fresh token, `{"token": …}`: it is answered with `auth.refreshed`.
 
@@ -91,17 +89,17 @@ class Guard:
         token = data.get("token") if isinstance(data, dict) else None
         claims = verifier.verify(token) if verifier and isinstance(token, str) else None
         if claims is None:
-            raise EventRefused("unauthenticated", 'no valid token: data is {"token": "…"}')
+            raise EventRefused(protocol.UNAUTHENTICATED, 'no valid token: data is {"token": "…"}')
         if self.claims is None or self.claims.get("sub") != claims.get("sub"):
-            raise EventRefused("forbidden", "the token is of another subject")
+            raise EventRefused(protocol.FORBIDDEN, "the token is of another subject")
         try:
             self._check_claims(claims)
             self._check_same_tenant(claims)
         except Refused as refusal:
-            raise EventRefused("forbidden", refusal.reason) from None
+            raise EventRefused(protocol.FORBIDDEN, refusal.reason) from None
         client = self._registered()
         await self._set_claims(client, claims)
-        await client.emit(REFRESHED, {"exp": claims["exp"]})
+        await client.emit(protocol.REFRESHED, {"exp": claims["exp"]})
 
     # For the consumer
 
@@ -132,7 +130,7 @@ class Guard:
         """Raise `EventRefused` for an event that is not for this client to send."""
         access = self._event_access.get(event)
         if access is not None and not access.allows(self.claims):
-            raise EventRefused("forbidden", f"not allowed: {event}")
+            raise EventRefused(protocol.FORBIDDEN, f"not allowed: {event}")
 
     async def _enter(self) -> None:
         """Join the groups through which this client is reached, and start its time."""

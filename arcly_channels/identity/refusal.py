@@ -9,12 +9,7 @@ from arcly_channels.close_codes import CloseCode, shortened
 from arcly_channels.exceptions import Refused
 from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
 from arcly_channels.transports.base import Send
-from arcly_channels.wire.events import encode_event
-
-SUBPROTOCOL = "arcly.v1"
-"""What a client offers that understands `gateway:bye`."""
-
-BYE = "gateway:bye"
+from arcly_channels.wire.protocol import SUBPROTOCOL, bye_frame
 
 
 async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None:
@@ -31,7 +26,7 @@ async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None
     is_told = SUBPROTOCOL in scope.get("subprotocols", ())
     if is_told and refusal.code != CloseCode.TOO_MANY_CONNECTIONS:
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        await send({"type": "websocket.send", "text": _bye(refusal)})
+        await send({"type": "websocket.send", "text": bye_frame(refusal.code, refusal.reason).text})
     # Autobahn, which Daphne is built on, takes a plain int and no subclass.
     code = int(refusal.code)
     await send({"type": "websocket.close", "code": code, "reason": shortened(refusal.reason)})
@@ -41,16 +36,6 @@ def chosen_subprotocol(scope: Mapping[str, Any]) -> str | None:
     """Return the subprotocol to accept a client with that offers one of ours; never a token."""
     offered = scope.get("subprotocols", ())
     return next((each for each in (SUBPROTOCOL, TOKEN_SUBPROTOCOL) if each in offered), None)
-
-
-def _bye(refusal: Refused) -> str:
-    known = {int(code): code.reconnect for code in CloseCode}
-    bye = {
-        "code": int(refusal.code),
-        "reason": refusal.reason,
-        "reconnect": known.get(refusal.code, "no"),
-    }
-    return encode_event(BYE, bye).text
 
 
 _PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]

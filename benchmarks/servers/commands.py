@@ -37,6 +37,9 @@ class Commands:
       `interval` seconds apart; `stamped`, their number is the time, `time.monotonic_ns()`.
     * `say`: one broadcast carrying the number that the client gave.
     * `flood`: a handler that takes `pause` seconds for each frame. Everything received is counted.
+    * `steady`: broadcasts of `size` bytes for `seconds`, a pause of `interval` after each; the
+      reply says how many there were and how long the longest took.
+    * `echo`: nothing, with a reply; `noop`: nothing.
     * `block`: an ORM query that lasts `seconds`, made as Channels' documentation says.
     * `watch`, `report`: start and read the measurement of the loop's delay; `report` also tells
       what `flood` counted.
@@ -59,6 +62,12 @@ class Commands:
         if event == "say":
             await broadcast(data["n"], data["size"])
             return None
+        if event == "noop":
+            return None
+        if event == "echo":
+            return {}
+        if event == "steady":
+            return await steady(broadcast, **data)
         if event == "go":
             await paced(broadcast, **data)
             return {}
@@ -96,6 +105,58 @@ async def paced(
             await broadcast(time.monotonic_ns() if stamped else number, size)
             number += 1
         await asyncio.sleep(interval)
+
+
+async def steady(
+    broadcast: Broadcast, *, seconds: float, size: int, interval: float
+) -> dict[str, float]:
+    """Broadcast for `seconds`, with a pause after each; see `Tally`."""
+    tally = Tally()
+    while not tally.is_over(seconds):
+        with tally:
+            await broadcast(tally.calls, size)
+        await asyncio.sleep(interval)
+    return tally.as_json()
+
+
+def steady_in_thread(
+    broadcast: Callable[[int, int], None], *, seconds: float, size: int, interval: float
+) -> dict[str, float]:
+    """The same, in a thread."""
+    tally = Tally()
+    while not tally.is_over(seconds):
+        with tally:
+            broadcast(tally.calls, size)
+        time.sleep(interval)
+    return tally.as_json()
+
+
+class Tally:
+    """Calls, each in a `with`: how many there were and timed out, how long the longest took."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._timed_out = 0
+        self._longest = 0.0
+        self._started = self._before = time.perf_counter()
+
+    def is_over(self, seconds: float) -> bool:
+        return time.perf_counter() - self._started >= seconds
+
+    def as_json(self) -> dict[str, float]:
+        elapsed = time.perf_counter() - self._started
+        sent = self.calls - self._timed_out
+        return {"sent": sent, "longest": self._longest, "rate": sent / elapsed}
+
+    def __enter__(self) -> None:
+        self._before = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self.calls += 1
+        self._longest = max(self._longest, time.perf_counter() - self._before)
+        has_timed_out = kind is not None and issubclass(kind, TimeoutError)
+        self._timed_out += has_timed_out
+        return has_timed_out
 
 
 class LoopDelay:

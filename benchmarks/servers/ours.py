@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 
 import django
 
-from arcly_channels import GatewayConsumer, subscribe
+from arcly_channels import GatewayConsumer, broadcast_to_room, subscribe
 
-from .commands import MEMBER_PATH, ROOM, Commands, tick_data
+from .commands import MEMBER_PATH, ROOM, Commands, steady_in_thread, tick_data
 
 COMMANDS = Commands()
 
@@ -34,6 +36,30 @@ class BenchGateway(GatewayConsumer):
     @subscribe("block")
     async def block(self, data: Any) -> None:
         await self._obey("block", data)
+
+    @subscribe("steady")
+    async def steady(self, data: Any) -> None:
+        await self._obey("steady", data)
+
+    @subscribe("steady_thread")
+    async def steady_thread(self, data: Any) -> None:
+        def tick(number: int, size: int) -> None:
+            broadcast_to_room(ROOM, "tick", tick_data(number, size))
+
+        run = partial(steady_in_thread, tick, **data)
+        await self.emit("done", await asyncio.get_running_loop().run_in_executor(None, run))
+
+    @subscribe("join")
+    async def join(self, data: Any) -> None:
+        await self.join_room(data["room"])
+
+    @subscribe("noop")
+    async def noop(self, data: Any) -> None:
+        await self._obey("noop", data)
+
+    @subscribe("echo")
+    async def echo(self, data: Any) -> None:
+        await self._obey("echo", data)
 
     @subscribe("watch")
     async def watch(self, data: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -22,7 +23,8 @@ def daphne(application: str, port: int) -> None:
     from daphne.server import Server  # Installs Twisted's reactor: before anything else imports it.
 
     ping = 20 if "BENCH_KEEPALIVE" in os.environ else 3600
-    endpoints = [f"tcp:{port}:interface=127.0.0.1:backlog=1024"]
+    listener = _listener(port)
+    endpoints = [f"fd:fileno={listener.fileno()}"]
     Server(
         _create(application), endpoints=endpoints, ping_interval=ping, ping_timeout=ping + 10
     ).run()
@@ -31,15 +33,15 @@ def daphne(application: str, port: int) -> None:
 def uvicorn(application: str, port: int, websockets: str = "auto") -> None:
     import uvicorn
 
-    uvicorn.run(
+    config = uvicorn.Config(
         _create(application),
-        port=port,
         loop="uvloop",
         ws=websockets,
         lifespan="off",
         log_level="warning",
         ws_ping_interval=20 if "BENCH_KEEPALIVE" in os.environ else None,
     )
+    uvicorn.Server(config).run(sockets=[_listener(port)])
 
 
 def uvicorn_wsproto(application: str, port: int) -> None:
@@ -80,6 +82,17 @@ SERVERS: dict[str, Callable[[str, int], None]] = {
     function.__name__: function
     for function in (daphne, uvicorn, uvicorn_wsproto, hypercorn, granian, alone, alone_uvloop)
 }
+
+
+def _listener(port: int) -> socket.socket:
+    """Listen, with the congestion control of `BENCH_CONGESTION`, which connections inherit."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if algorithm := os.environ.get("BENCH_CONGESTION"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, algorithm.encode())
+    listener.bind(("127.0.0.1", port))
+    listener.listen(1024)
+    return listener
 
 
 def _create(application: str) -> Any:

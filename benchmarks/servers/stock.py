@@ -27,6 +27,9 @@ class StockConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         command = json.loads(text_data or "")
+        if command["event"] == "join":
+            await self.channel_layer.group_add(command["data"]["room"], self.channel_name)
+            return
         reply = await COMMANDS.obey(command["event"], command["data"], self._tick)
         if reply is not None:
             await self.send(text_data=json.dumps({"event": "done", "data": reply}))

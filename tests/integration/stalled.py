@@ -69,6 +69,8 @@ class StalledClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # Wakes a thread that reads.
         self._socket.close()
 
 
@@ -96,7 +98,7 @@ class EagerClient(StalledClient):
     def texts(self) -> list[str]:
         """Return the texts of the whole frames that came so far."""
         texts, received, start = list[str](), bytes(self._received), 0
-        while start + 2 <= len(received):
+        while start + 2 <= len(received) and received[start] & 0x0F != 8:  # That is a close.
             size, start = received[start + 1], start + 2
             if size > 125:
                 extended = 2 if size == 126 else 8

@@ -1,4 +1,4 @@
-"""Every benchmark runs, at a tiny size, so that none rots."""
+"""Every benchmark runs, at a tiny size, so that none rots; the pages show what was measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import ORDER
+from benchmarks.report import BEGIN, END, HIGHLIGHTS, ORDER, highlights, load, table
+from benchmarks.results import DIRECTORY
+from tests.documents import DOCS, README
 from tests.servers import run
 
 
@@ -17,3 +19,25 @@ def test_benchmark_runs_and_writes_its_result(name: str, tmp_path: Path) -> None
     result = json.loads((tmp_path / f"{name}.json").read_text())
     assert result["comparisons"]
     assert not result["skipped"]
+
+
+def shown(page: Path) -> str:
+    """Return what stands between the markers of a page."""
+    text = page.read_text(encoding="utf-8")
+    return text.partition(BEGIN)[2].partition(END)[0].strip()
+
+
+def test_readme_shows_one_chart_and_a_row_for_each_highlight() -> None:
+    text = shown(README)
+    assert text == highlights(load(DIRECTORY)).strip()
+    assert text.count("\n|") - 1 == len(HIGHLIGHTS) == 5
+    assert README.read_text(encoding="utf-8").count("![") == 1
+
+
+def test_benchmarks_page_shows_all_results() -> None:
+    assert shown(DOCS / "benchmarks.md") == table(load(DIRECTORY)).strip()
+
+
+def test_benchmarks_page_names_every_benchmark() -> None:
+    text = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}.py` |" in text for name in ORDER)

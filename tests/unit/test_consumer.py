@@ -21,7 +21,7 @@ from channels.security.websocket import AllowedHostsOriginValidator, OriginValid
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import path
 
-from arcly_channels import CloseCode, GatewayConsumer, Refused, subscribe
+from arcly_channels import CloseCode, EnvelopeError, GatewayConsumer, Refused, subscribe
 from arcly_channels.exceptions import SlowConsumer
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.stall import LOOK
@@ -195,7 +195,7 @@ async def test_error_says_what_was_wrong(socket: Socket) -> None:
     assert await error(socket) == {"code": "unknown_event", "message": "no event unknown"}
 
 
-REFS = [0, "", "r1", False, [1], {"a": 1}]
+REFS = [0, "", "r1", 2**53 - 1]
 
 
 @pytest.mark.parametrize("ref", REFS, ids=repr)
@@ -210,9 +210,45 @@ async def test_error_without_a_ref_has_none(socket: Socket) -> None:
     assert "ref" not in await socket.receive()
 
 
-async def test_ref_that_is_too_deep_to_be_written_leaves_the_socket_open(socket: Socket) -> None:
+@pytest.mark.parametrize("ref", [False, [1], {"a": 1}, -1, "x" * 65])
+async def test_bad_ref_is_malformed_and_not_repeated(socket: Socket, ref: Any) -> None:
+    await socket.send("unknown", ref=ref)
+    answer = await socket.receive()
+    assert answer["data"]["code"] == "malformed"
+    assert "ref" not in answer
+
+
+async def test_ref_that_is_too_deep_is_malformed_and_leaves_the_socket_open(socket: Socket) -> None:
     await socket.send_text('{"event":"unknown","ref":' + "[" * 500 + "]" * 500 + "}")
+    assert (await error(socket))["code"] == "malformed"
+    await socket.send("unknown")
     assert (await error(socket))["code"] == "unknown_event"
+
+
+async def test_unknown_event_is_shown_short_and_in_one_line(socket: Socket) -> None:
+    await socket.send("\n" * 100_000)
+    assert await error(socket) == {"code": "unknown_event", "message": "no event " + r"\n" * 50}
+
+
+async def test_send_of_a_frame_over_the_limit_raises_and_sends_nothing(
+    chat: type[Chat], socket: Socket, settings: Any
+) -> None:
+    settings.ARCLY_CHANNELS = {"MAX_FRAME_BYTES": 100}
+    consumer = chat.instances[-1]
+    for arguments in ({"text_data": "x" * 101}, {"bytes_data": b"x" * 101}):
+        with pytest.raises(EnvelopeError, match="101 bytes"):
+            await consumer.send(**arguments)
+    await consumer.send(bytes_data=b"x" * 100)
+    assert await socket.receive() == b"x" * 100
+
+
+async def test_event_over_the_limit_raises_and_sends_nothing(
+    chat: type[Chat], socket: Socket, settings: Any
+) -> None:
+    settings.ARCLY_CHANNELS = {"MAX_FRAME_BYTES": 100}
+    with pytest.raises(EnvelopeError, match="100 are allowed"):
+        await chat.instances[-1].emit("e", "x" * 100)
+    assert await socket.got_nothing()
 
 
 async def test_failing_handler_is_an_internal_error_without_details(socket: Socket) -> None:

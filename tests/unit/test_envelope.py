@@ -6,12 +6,15 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import itertools
 import json
 import math
 import uuid
 from collections import OrderedDict
 from typing import Any, NamedTuple
+from unittest import mock
 
+import orjson
 import pytest
 from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
@@ -22,10 +25,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcly_channels.exceptions import EnvelopeError, MalformedFrame
-from arcly_channels.wire.envelope import Event, Frame, decode, encode
+from arcly_channels.wire import envelope
+from arcly_channels.wire.envelope import Event, Frame, Ref, decode, encode
 from arcly_channels.wire.events import encode_event
 
 UTC = datetime.timezone.utc
+
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+refs = st.none() | st.integers(0, 2**53 - 1) | st.text(max_size=64)
 
 
 class Suit(TextChoices):
@@ -91,8 +103,8 @@ def test_ref_follows_event_and_data() -> None:
     assert encode("done", 1, ref="r1").text == '{"event":"done","data":1,"ref":"r1"}'
 
 
-@pytest.mark.parametrize("ref", [0, "", False])
-def test_ref_that_is_false_is_written(ref: object) -> None:
+@pytest.mark.parametrize("ref", [0, ""])
+def test_ref_that_is_false_is_written(ref: int | str) -> None:
     assert json.loads(encode("done", 1, ref=ref).text)["ref"] == ref
 
 
@@ -189,8 +201,57 @@ def test_key_that_json_lacks_is_named() -> None:
 
 def test_ref_that_json_lacks_is_named() -> None:
     with pytest.raises(EnvelopeError) as raised:
-        encode("e", None, ref={1})
+        encode("e", None, ref="\ud800")
     assert raised.value.path == "ref"
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("name", "data.name"),
+        ("a b", "data['a b']"),
+        ("\n2026 forged", r"data['\n2026 forged']"),
+        ("", "data['']"),
+        (2, "data[2]"),
+        ("\u202e", r"data['\u202e']"),
+    ],
+)
+def test_key_is_shown_as_one_line(key: object, path: str) -> None:
+    assert refusal({key: object()}).path == path
+
+
+@pytest.mark.parametrize("key", ["x" * 100_000, "\n" * 100_000, "key", "é" * 60])
+def test_path_is_short_and_one_line(key: str) -> None:
+    data: Any = object()
+    for _ in range(100):
+        data = {key: data}
+    path = refusal(data).path
+    assert len(path) <= 202
+    assert path.isprintable()
+
+
+def test_key_that_python_cannot_show_is_named_by_its_type() -> None:
+    assert refusal({1 << 100_000: 1}).path == "data.<key <int>>"
+
+
+def test_value_is_found_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envelope, "perf_counter", lambda: 0.0)
+    assert refusal({"rows": [[1]] * 99_999 + [[object()]]}).path == "data.rows[99999][0]"
+
+
+def test_blame_looks_for_as_long_as_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr(envelope, "perf_counter", lambda: next(ticks) / 1000)  # 1 ms per look.
+    data: Any = {"much": ["x"] * 1000, "bad": object()}
+    for _ in range(200):
+        data = [data]
+    written = mock.Mock(wraps=orjson.dumps)
+    monkeypatch.setattr(envelope, "orjson", mock.Mock(dumps=written))
+    error = refusal(data)
+    assert written.call_count < 100
+    assert error.path.startswith("data[0][0]")
+    assert error.path.endswith("…")
+    assert "not JSON serializable" in error.problem
 
 
 def test_refusal_says_where_and_why() -> None:
@@ -227,6 +288,18 @@ def test_event_that_is_no_name_is_refused(event: Any) -> None:
     with pytest.raises(EnvelopeError) as raised:
         encode(event, None)
     assert raised.value.path == "event"
+
+
+def test_frame_over_the_limit_is_refused(settings: Any) -> None:
+    size = encode_event("e", "x").size
+    settings.ARCLY_CHANNELS = {"MAX_FRAME_BYTES": size}
+    assert encode_event("e", "x").size == size
+    assert f"{size} are allowed" in refusal("xx").problem
+
+
+def test_limit_of_0_is_no_limit(settings: Any) -> None:
+    settings.ARCLY_CHANNELS = {"MAX_FRAME_BYTES": 0}
+    assert encode_event("e", "x" * 2**21).size > 2**21
 
 
 # Frames
@@ -304,24 +377,82 @@ def test_event_that_is_no_string_is_malformed(event: str) -> None:
         decode(f'{{"event":{event}}}')
 
 
-def test_malformed_envelope_keeps_its_ref() -> None:
+def malformed(text: str, **limits: int) -> MalformedFrame:
     with pytest.raises(MalformedFrame) as raised:
-        decode('{"ref":[1,2]}')
-    assert raised.value.ref == [1, 2]
+        decode(text, **limits)
+    return raised.value
+
+
+def test_malformed_envelope_keeps_its_ref() -> None:
+    assert malformed('{"ref":7}').ref == 7
+
+
+@pytest.mark.parametrize("ref", [0, 2**53 - 1, "", "x" * 64])
+def test_ref_is_an_integer_or_a_short_string(ref: int | str) -> None:
+    assert decode(json.dumps({"event": "e", "ref": ref})).ref == ref
+
+
+REFS = ["[]", "{}", "true", "false", "1.0", "-1", str(2**53), "1e3", json.dumps("x" * 65)]
+
+
+@pytest.mark.parametrize("ref", [*REFS, "[" * 60 + "]" * 60])
+def test_any_other_ref_is_malformed_and_not_repeated(ref: str) -> None:
+    error = malformed(f'{{"event":"e","ref":{ref}}}')
+    assert '"ref" is' in error.problem
+    assert error.ref is None
+
+
+def test_frame_over_the_limit_is_malformed() -> None:
+    text = '{"event":"e"}'
+    assert decode(text, max_bytes=len(text)).event == "e"
+    assert "13 bytes" in malformed(text, max_bytes=len(text) - 1).problem
+
+
+def test_size_of_a_frame_is_that_of_its_utf8() -> None:
+    assert "bytes" in malformed('{"event":"é"}', max_bytes=13).problem
+
+
+def test_frame_of_over_a_megabyte_is_malformed() -> None:
+    assert "bytes" in malformed('{"event":"e","data":"' + "x" * 2**20 + '"}').problem
+
+
+def nested(depth: int) -> str:
+    """An envelope of that depth, itself included."""
+    return '{"event":"e","data":' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
+
+
+def test_frame_may_be_nested_64_deep() -> None:
+    assert decode(nested(64)).event == "e"
+
+
+@pytest.mark.parametrize("depth", [65, 254, 255, 256, 1000])
+def test_frame_that_is_nested_deeper_is_malformed(depth: int) -> None:
+    assert "64 deep" in malformed(nested(depth)).problem
+
+
+def test_brackets_in_a_string_do_not_count_as_depth() -> None:
+    assert decode(json.dumps({"event": "e", "data": "[{" * 1000})).data == "[{" * 1000
+
+
+def test_many_arrays_side_by_side_are_not_deep() -> None:
+    assert decode(json.dumps({"event": "e", "data": [[]] * 1000})).data == [[]] * 1000
+
+
+def test_frame_of_too_many_brackets_is_malformed_before_it_is_read() -> None:
+    assert "brackets" in malformed('{"event":"e","data":[' + "[]," * 50_000 + "0]}").problem
+
+
+@given(data=json_values)
+def test_what_was_read_can_be_written(data: Any) -> None:
+    event = decode(json.dumps({"event": "e", "data": data}))
+    assert decode(encode("e", event.data).text).data == event.data
 
 
 # There and back
 
-numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-json_values = st.recursive(
-    st.none() | st.booleans() | numbers | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
-)
 
-
-@given(event=st.text(min_size=1), data=json_values, ref=json_values)
-def test_what_is_written_is_read_back(event: str, data: Any, ref: Any) -> None:
+@given(event=st.text(min_size=1), data=json_values, ref=refs)
+def test_what_is_written_is_read_back(event: str, data: Any, ref: Ref) -> None:
     assert decode(encode(event, data, ref=ref).text) == Event(event, data, ref)
 
 
