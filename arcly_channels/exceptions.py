@@ -63,6 +63,17 @@ class EventRefused(ArclyError):
         self.message = message
 
 
+class SlowConsumer(ArclyError):
+    """A plain consumer took nothing from its full channel for too long, and is evicted.
+
+    A layer's `receive` raises it, after the backlog, so that it ends the consumer and closes its
+    socket. Not `StopConsumer`, with which Channels ends and leaves the socket open on some servers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("this consumer took nothing from its full channel for too long: evicted")
+
+
 class LoopStalled(ArclyError, TimeoutError):
     """A thread's frames were not taken: the event loop that holds the sockets is blocked.
 

@@ -47,7 +47,7 @@ class LayerCollector:
             "Channels messages that reached no consumer.",
             labels=["reason"],
         )
-        for reason in ("full", "expired"):
+        for reason in ("full", "expired", "gone"):
             count = sum(layer.counts[f"dropped_{reason}"] for layer in layers)
             dropped.add_metric([reason], count)
         yield dropped

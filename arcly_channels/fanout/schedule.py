@@ -70,11 +70,13 @@ class Sweeper:
         self._next = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._timer_loop: asyncio.AbstractEventLoop | None = None
+        self._timer_due = math.inf
 
     def expect(self, deadline: float) -> None:
         """Note that something is due at `deadline`."""
         self._next = min(self._next, deadline)
-        if self._timer_loop is None or self._timer_loop.is_closed():
+        loop = self._timer_loop
+        if loop is None or deadline < self._timer_due - MIN_INTERVAL or not loop.is_running():
             self._start_timer()
 
     def run_due(self) -> None:
@@ -89,18 +91,24 @@ class Sweeper:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._timer_loop = None
+        self._timer_due = math.inf
 
     def _start_timer(self) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # A later call from a loop will start it.
-        wait = min(max(self._next - time.monotonic(), MIN_INTERVAL), MAX_INTERVAL)
-        self._timer_loop = loop
-        self._timer = loop.call_later(wait, self._on_timer)
+        if self._timer is not None and self._timer_loop is loop:
+            self._timer.cancel()
+        now = time.monotonic()
+        wait = min(max(self._next - now, MIN_INTERVAL), MAX_INTERVAL)
+        self._timer_loop, self._timer_due = loop, now + wait
+        self._timer = loop.call_later(wait, self._on_timer, loop)
 
-    def _on_timer(self) -> None:
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._timer_loop:
+            return  # It did not run for a while, and another took over.
         self._timer = self._timer_loop = None
         self.run_due()
-        if self._next < math.inf:
+        if self._next < math.inf and self._timer_loop is None:
             self._start_timer()

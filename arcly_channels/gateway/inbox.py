@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from arcly_channels.layers.base import GatewayLayer
-from arcly_channels.layers.mailbox import Waiter
+from arcly_channels.layers.mailbox import EVICTED
 from arcly_channels.layers.message import Message
+from arcly_channels.layers.waiter import Waiter
 
 
 class Inbox:
@@ -51,7 +52,9 @@ class Inbox:
             while waiter.done():
                 self._waiter = None  # What it was given is ours now.
                 message = waiter.result()
-                if message is not None:
+                if message is EVICTED:
+                    await self._dispatch({"type": "gateway.evicted"})
+                elif message is not None:
                     await self._dispatch(message())
                 waiter = self._waiter = self._layer.wait(self._channel)
         except asyncio.CancelledError:

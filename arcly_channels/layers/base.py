@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from asgiref.sync import markcoroutinefunction
@@ -20,10 +20,10 @@ from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import Channels
-from arcly_channels.layers.mailbox import Waiter
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.relay import Kind, NoRelay, Parcel, Relay
-from arcly_channels.layers.views import LiveView
+from arcly_channels.layers.views import Joined, LiveView, Waiting
+from arcly_channels.layers.waiter import Waiter
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 from arcly_channels.wire.events import frame_of
@@ -36,7 +36,7 @@ class GatewayLayer(BaseChannelLayer):
     wait in a running event loop; a plain thread waits in them as the others do.
     """
 
-    extensions = ("groups", "flush")
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
 
     registry: ConnectionRegistry
     _channels: Channels
@@ -248,17 +248,17 @@ class GatewayLayer(BaseChannelLayer):
         return {**self._channels.counts, "handler_errors": self._handler_errors}
 
     @property
-    def channels(self) -> Mapping[str, tuple[Message, ...]]:
+    def channels(self) -> LiveView[Waiting]:
         """The channels that have a message, a receiver or a group, with their waiting messages.
 
         Deleting one loses its messages and groups, but for a receiver that is there already.
         """
-        return LiveView(self._channels.messages, delete=self._channels.forget)
+        return LiveView(self._waiting_on, self._channels.names, self._channels.forget)
 
     @property
-    def groups(self) -> Mapping[str, frozenset[str]]:
-        """The groups, with the names of the channels in them."""
-        return LiveView(self._all_groups)
+    def groups(self) -> LiveView[Joined]:
+        """The groups, with the names of the channels in them and when they joined."""
+        return LiveView(self._members_of, self._all_groups, self._empty_group)
 
     # Inside
 
@@ -294,12 +294,23 @@ class GatewayLayer(BaseChannelLayer):
         else:
             self.registry.evict(connection.id)
 
-    def _all_groups(self) -> dict[str, frozenset[str]]:
-        groups = self._channels.groups()
-        for group in self.registry.groups():
-            members = (connection.channel for connection in self.registry.members(group))
-            groups[group] = groups.get(group, frozenset()).union(filter(None, members))
-        return groups
+    def _waiting_on(self, channel: str) -> Waiting | None:
+        messages = self._channels.waiting_on(channel)
+        return None if messages is None else Waiting(messages)
+
+    def _all_groups(self) -> list[str]:
+        return list(dict.fromkeys([*self._channels.groups(), *self.registry.groups()]))
+
+    def _members_of(self, group: str) -> Joined | None:
+        gateways = (connection.channel for connection in self.registry.members(group))
+        joined = dict.fromkeys(filter(None, gateways), 0.0)
+        return Joined({**joined, **self._channels.members(group)}) or None
+
+    def _empty_group(self, group: str) -> None:
+        for channel in self._channels.members(group):
+            self._channels.leave(group, channel)
+        for connection in self.registry.members(group):
+            self.registry.leave(connection.id, group)
 
 
 def stall_timeout() -> float:

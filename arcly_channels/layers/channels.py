@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
+from asyncio import Future, _get_running_loop
 from collections.abc import Callable, Iterable
 
 from channels.exceptions import ChannelFull
@@ -12,8 +14,10 @@ from channels.exceptions import ChannelFull
 from arcly_channels.fanout.groups import Groups
 from arcly_channels.fanout.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.layers.directory import Directory
-from arcly_channels.layers.mailbox import Copier, Mailbox, Put, Waiter
-from arcly_channels.layers.message import Message, copier
+from arcly_channels.layers.mailbox import Mailbox, Put
+from arcly_channels.layers.message import Copier, Message, copier
+from arcly_channels.layers.stall import LOOK
+from arcly_channels.layers.waiter import Waiter
 
 OVERFLOWS = ("evict", "drop_newest", "drop_oldest")
 
@@ -36,8 +40,8 @@ class Channels:
         overflow: str,
         on_evicted: Callable[[str], None],
     ) -> None:
-        self.counts = {"dropped_full": 0, "dropped_expired": 0}
-        """How many messages reached no consumer."""
+        self.counts = {"dropped_full": 0, "dropped_expired": 0, "dropped_gone": 0}
+        """How many messages reached no consumer, and why: it was full, too late, or gone."""
         self.expiry = expiry
         self._capacity_of = capacity_of
         self._overflow = overflow
@@ -46,6 +50,7 @@ class Channels:
         self._groups: Groups[Mailbox] = Groups(shards)
         self._expiring: Schedule[Mailbox] = Schedule(expiry)
         self._leaving: Schedule[tuple[str, Mailbox]] = Schedule(group_expiry)
+        self._full: Schedule[Mailbox] = Schedule(LOOK)
         self._sweeper = Sweeper(self._sweep)
         self._lock = threading.Lock()  # Guards the counts.
 
@@ -53,37 +58,37 @@ class Channels:
 
     def send(self, channel: str, message: Message) -> None:
         """Put a message on a channel; raise `ChannelFull` when its capacity is reached."""
-        _, put = self._put_on(channel, copier(message), time.monotonic())
-        if put is Put.FULL:
+        self._sweeper.run_due()
+        if self._put_on(channel, copier(message), time.monotonic(), is_sent=True) is Put.FULL:
             raise ChannelFull(channel)
 
     def send_to_group(self, group: str, others: Iterable[str], message: Message) -> bool:
         """Put a message on every channel in `group` and on the channels `others`.
 
-        A full one is dealt with after the sweep, as `overflow` says. Returns whether some channel
-        is more than half full, so that its consumer should get a turn before the next message.
+        What does not fit is dropped and counted. Returns whether some channel is more than half
+        full, so that its consumer should get a turn before the next message.
         """
         self._sweeper.run_due()
-        copy, now = copier(message), time.monotonic()
-        full, crowded = Put.FULL, Put.CROWDED
+        copy, now, loop, taken = copier(message), time.monotonic(), _get_running_loop(), Put.TAKEN
         found = [
-            (mailbox, put)
+            put
             for _, mailboxes in self._groups.snapshot(group)
             for mailbox in mailboxes
-            if (put := mailbox.put(copy, now)) is crowded or put is full
+            if (put := mailbox.put(copy, now, loop)) is not taken
         ]
         found += [self._put_on(channel, copy, now) for channel in others]
-        for mailbox, put in found:
-            if put is full:
-                self._deal_with_full(mailbox, copy, now)
-        return any(put is full or put is crowded for _, put in found)
+        if found:
+            self._count_lost(found)
+        return Put.CROWDED in found or Put.FULL in found
 
     async def receive(self, channel: str) -> Message:
         """Return the oldest message on a channel, once there is one."""
         while True:
-            mailbox = self._directory.open(channel)
+            mailbox = self._directory.find(channel)
+            if mailbox is None or mailbox.is_closed:
+                mailbox = self._directory.open(channel)
             message = mailbox.take_or_wait()
-            if isinstance(message, asyncio.Future):
+            if isinstance(message, Future):
                 waiter = message
                 try:
                     message = await waiter
@@ -104,7 +109,7 @@ class Channels:
         future that is not used is given back by `stop_waiting`.
         """
         message = self._directory.open(channel).take_or_wait()
-        if isinstance(message, asyncio.Future):
+        if isinstance(message, Future):
             return message
         waiter: Waiter = asyncio.get_running_loop().create_future()
         waiter.set_result(message)
@@ -146,7 +151,6 @@ class Channels:
     def flush(self) -> None:
         """Remove every message and every group; receivers go on waiting."""
         for mailbox in self._directory.all():
-            mailbox.clear()
             self._forget(mailbox)
 
     def stop(self) -> None:
@@ -157,60 +161,93 @@ class Channels:
         """See `mailbox.Keeper`."""
         self._sweeper.expect(self._expiring.set(mailbox, now))
 
-    def count_expired(self, number: int) -> None:
+    def watch(self, mailbox: Mailbox, now: float) -> None:
         """See `mailbox.Keeper`."""
-        self._count("dropped_expired", number)
+        self._sweeper.expect(self._full.set(mailbox, now))
+
+    def count(self, what: str, number: int) -> None:
+        """See `mailbox.Keeper`."""
+        with self._lock:
+            self.counts[f"dropped_{what}"] += number
 
     def put_back(self, channel: str, message: Copier) -> None:
         """See `mailbox.Keeper`."""
         while not self._directory.open(channel).put_back(message):
             pass  # The channel has a new mailbox.
 
-    def messages(self) -> dict[str, tuple[Message, ...]]:
-        """Return what waits unexpired, by channel. For tests and debugging.
+    def names(self) -> list[str]:
+        """Return the channels. For tests and debugging.
 
         A channel whose messages have all expired is there until the timer would have swept it.
         """
+        self._sweep(time.monotonic() - MIN_INTERVAL)
+        return [mailbox.name for mailbox in self._directory.all()]
+
+    def waiting_on(self, channel: str) -> tuple[Message, ...] | None:
+        """Return what waits unexpired on a channel; None if there is no such channel."""
         now = time.monotonic()
         self._sweep(now - MIN_INTERVAL)
-        return {mailbox.name: mailbox.unexpired(now) for mailbox in self._directory.all()}
+        mailbox = self._directory.find(channel)
+        return None if mailbox is None else mailbox.unexpired(now)
 
-    def groups(self) -> dict[str, frozenset[str]]:
-        """Return the channels in each group. For tests and debugging."""
+    def groups(self) -> list[str]:
+        """Return the groups that have a member. For tests and debugging."""
         self._end_memberships(time.monotonic())
-        return {
-            group: frozenset(mailbox.name for mailbox in self._groups.members(group))
-            for group in self._groups.names()
-        }
+        return self._groups.names()
+
+    def members(self, group: str) -> dict[str, float]:
+        """Return the channels in a group, with the time at which each joined it."""
+        self._end_memberships(time.monotonic())
+        members = self._groups.members(group)
+        return {mailbox.name: mailbox.groups.get(group, 0.0) for mailbox in members}
 
     # Inside
 
     def _new_mailbox(self, channel: str) -> Mailbox:
-        return Mailbox(channel, self._capacity_of(channel), self)
+        return Mailbox(channel, self._capacity_of(channel), self, self._overflow)
 
-    def _put_on(self, channel: str, copy: Copier, now: float) -> tuple[Mailbox, Put]:
+    def _put_on(self, channel: str, copy: Copier, now: float, *, is_sent: bool = False) -> Put:
         while True:
-            mailbox = self._directory.open(channel)
-            put = mailbox.put(copy, now)
+            put = self._directory.open(channel).put(copy, now, _get_running_loop(), is_sent)
             if put is not Put.CLOSED:  # Else the channel has a new mailbox.
-                return mailbox, put
+                return put
+
+    def _count_lost(self, puts: list[Put]) -> None:
+        for put, what in ((Put.FULL, "full"), (Put.CLOSED, "gone")):
+            if put in puts:
+                self.count(what, puts.count(put))
 
     def _stop_waiting(self, mailbox: Mailbox, waiter: Waiter) -> None:
         mailbox.stop_waiting(waiter)
         self._forget_if_idle(mailbox)
 
-    def _deal_with_full(self, mailbox: Mailbox, copy: Copier, now: float) -> None:
-        if self._overflow == "evict" and "!" in mailbox.name:
-            if mailbox.put(copy, now) is Put.FULL:  # Still, after the sweep.
-                self._evict(mailbox)
-            return
-        if self._overflow == "drop_oldest":
-            mailbox.drop_oldest()
-            mailbox.put(copy, now)
-        self._count("dropped_full", 1)
+    def _look_at_full(self, mailbox: Mailbox, now: float) -> None:
+        """Evict a channel that is stalled, but count against it only what its loop could use.
 
-    def _evict(self, mailbox: Mailbox) -> None:
-        groups = mailbox.evict()
+        Its loop says so by running a call, and gets the next only then: one that is blocked for a
+        minute is one look.
+        """
+        loop = mailbox.loop()
+        if loop is None:
+            self._judge(mailbox, now)
+            return
+        try:
+            loop.call_soon_threadsafe(self._judge, mailbox, None, LOOK)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+            self._judge(mailbox, now)
+
+    def _judge(self, mailbox: Mailbox, now: float | None, at_most: float = math.inf) -> None:
+        now = time.monotonic() if now is None else now
+        is_stalled = mailbox.is_stalled(now, at_most)
+        if is_stalled:
+            self._evict(mailbox, now)
+        elif is_stalled is not None:
+            self.watch(mailbox, now)
+
+    def _evict(self, mailbox: Mailbox, now: float) -> None:
+        groups = mailbox.evict(now)
         if groups is not None:
             for group in groups:
                 self._leave(group, mailbox)
@@ -223,7 +260,7 @@ class Channels:
                 return False
             if mailbox.is_evicted:
                 return True
-            mailbox.groups.add(group)
+            mailbox.groups[group] = time.time()
             self._groups.add(group, mailbox)
             deadline = self._leaving.set((group, mailbox), time.monotonic())
         self._sweeper.expect(deadline)
@@ -231,7 +268,7 @@ class Channels:
 
     def _leave(self, group: str, mailbox: Mailbox) -> None:
         with mailbox.lock:
-            mailbox.groups.discard(group)
+            mailbox.groups.pop(group, None)
             self._groups.discard(group, mailbox)
             self._leaving.discard((group, mailbox))
         self._forget_if_idle(mailbox)
@@ -239,29 +276,35 @@ class Channels:
     def _forget(self, mailbox: Mailbox) -> None:
         for group in self._directory.forget(mailbox):
             self._leave(group, mailbox)
-        self._expiring.discard(mailbox)
+        self._unschedule(mailbox)
 
     def _forget_if_idle(self, mailbox: Mailbox) -> None:
         if self._directory.forget_if_idle(mailbox) and mailbox.is_scheduled:
-            self._expiring.discard(mailbox)
+            self._unschedule(mailbox)
+
+    def _unschedule(self, mailbox: Mailbox) -> None:
+        self._expiring.discard(mailbox)
+        self._full.discard(mailbox)
 
     def _sweep(self, now: float) -> float:
         """Drop what is due to be dropped; return when the next is."""
         for mailbox in self._expiring.pop_due(now):
             mailbox.is_scheduled = False  # Before looking, so that no message is overlooked.
+            is_abandoned = mailbox.is_abandoned(now)
             mailbox.drop_expired(now)
-            if mailbox.is_empty:
+            if is_abandoned:
+                self._forget(mailbox)
+            elif mailbox.is_empty:
                 self._forget_if_idle(mailbox)
             else:
                 mailbox.is_scheduled = True
                 self._expiring.set(mailbox, now)
         self._end_memberships(now)
-        return min(self._expiring.next_deadline(), self._leaving.next_deadline())
+        for mailbox in self._full.pop_due(now):
+            self._look_at_full(mailbox, now)
+        schedules = (self._expiring, self._leaving, self._full)
+        return min(schedule.next_deadline() for schedule in schedules)
 
     def _end_memberships(self, now: float) -> None:
         for group, mailbox in self._leaving.pop_due(now):
             self._leave(group, mailbox)
-
-    def _count(self, what: str, number: int) -> None:
-        with self._lock:
-            self.counts[what] += number

@@ -18,10 +18,8 @@ class Directory:
         self._mailboxes: dict[str, Mailbox] = {}
         self._lock = threading.Lock()
         self._new_mailbox = new_mailbox
-
-    def find(self, name: str) -> Mailbox | None:
-        """Return the mailbox of `name` if it has one."""
-        return self._mailboxes.get(name)
+        self.find = self._mailboxes.get
+        """Returns the mailbox of a name if it has one; it may be closed."""
 
     def open(self, name: str) -> Mailbox:
         """Return the mailbox of `name`, which is made when it has none.
@@ -43,7 +41,7 @@ class Directory:
         self._remove(mailbox)
         return True
 
-    def forget(self, mailbox: Mailbox) -> set[str]:
+    def forget(self, mailbox: Mailbox) -> dict[str, float]:
         """Close and remove a mailbox whatever it holds; return the groups it was in."""
         groups = mailbox.close()
         self._remove(mailbox)

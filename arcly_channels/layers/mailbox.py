@@ -7,41 +7,57 @@ import enum
 import math
 import threading
 import time
-from asyncio import _get_running_loop
+from asyncio import Future
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
+from weakref import ReferenceType, ref
 
-from arcly_channels.layers.message import Message
+from arcly_channels.exceptions import SlowConsumer
+from arcly_channels.layers.message import Copier, Message
+from arcly_channels.layers.stall import Stall
+from arcly_channels.layers.waiter import Waiter, wake
 
-EVICTED: Message = {"type": "gateway.evicted"}
-"""The last message of a channel that was evicted."""
+BURST = 10
+"""How many times its capacity a consumer's own channel takes of group messages.
 
-Copier = Callable[[], Message]
-Waiter = asyncio.Future["Copier | None"]
+A view may send a thousand before any consumer has a turn, and they are shared by all members, so
+that an entry costs some 100 bytes. Beyond it a burst is more than anybody should have to remember.
+"""
+GONE = 60.0
+"""Seconds without asking for a message after which a consumer that leaves some to expire is gone.
+
+A consumer that died of an exception says so to nobody; this is when Channels' own layer notices.
+"""
+
+
+def _raise_evicted() -> NoReturn:
+    raise SlowConsumer
+
+
+EVICTED: Copier = _raise_evicted
+"""What follows the backlog of a channel that was evicted: known by identity, and raises."""
 
 
 class Put(enum.Enum):
     """What became of a message that was put into a mailbox."""
 
-    HANDED_OVER = enum.auto()
-    """A receiver that waited has it."""
-    ADDED = enum.auto()
+    TAKEN = enum.auto()
+    """A receiver has it, or it waits for one."""
     CROWDED = enum.auto()
-    """It was added, and more than half of the room is taken: a sender who can should wait."""
+    """It waits, and half of the capacity is taken: others should have a turn."""
     FULL = enum.auto()
     CLOSED = enum.auto()
     """The mailbox is no longer the channel's: look for the new one and put it there."""
 
 
-_HANDED_OVER = Put.HANDED_OVER
+_TAKEN = Put.TAKEN
 
 # A deque takes 600 bytes, and the mailbox of a gateway hardly ever gets a message.
 _NONE_YET: deque[tuple[float, Copier]] = deque(maxlen=0)
 
 
 class Keeper(Protocol):
-    """Who looks after mailboxes. Its methods may be called with the lock of a mailbox held."""
+    """Who looks after mailboxes. `put_back` is called without, the others with a mailbox's lock."""
 
     expiry: float
     """Seconds that a message is kept."""
@@ -49,23 +65,37 @@ class Keeper(Protocol):
     def schedule(self, mailbox: Mailbox, now: float) -> None:
         """Look for expired messages in `mailbox` in `expiry` seconds."""
 
-    def count_expired(self, number: int) -> None:
-        """Take note of messages that expired."""
+    def watch(self, mailbox: Mailbox, now: float) -> None:
+        """Ask `mailbox` from time to time whether it `is_stalled`, until it is not full."""
+
+    def count(self, what: str, number: int) -> None:
+        """Take note of messages that reach nobody: `full`, `expired` or `gone`."""
 
     def put_back(self, channel: str, message: Copier) -> None:
-        """Have a message be the oldest of a channel whose mailbox was closed. No lock is held."""
+        """Have a message be the oldest of a channel whose mailbox was closed."""
 
 
 class Mailbox:
     """What waits on one channel. May be used from any thread and any event loop.
 
-    `groups` are those the channel is in, to be changed under `lock`.
+    `send` may fill it up to `capacity`. Group messages may up to `bound`; beyond it the newest is
+    refused, or the oldest dropped if it `drops_oldest`. `groups` are those the channel is in, with
+    the time at which it joined, to be changed under `lock`.
+
+    A message is handed to a receiver only in the receiver's own loop. From elsewhere it is queued,
+    and a receiver is woken to take it: a receiver that gives up meanwhile would else give the
+    message back too late, behind the next one.
     """
 
     __slots__ = (
+        "_asked",
+        "_loop",
         "_messages",
+        "_stall",
         "_waiters",
+        "bound",
         "capacity",
+        "drops_oldest",
         "groups",
         "is_closed",
         "is_evicted",
@@ -77,83 +107,123 @@ class Mailbox:
 
     lane = None  # Members of a group are kept by lane; a mailbox has none.
 
-    def __init__(self, name: str, capacity: int, keeper: Keeper) -> None:
+    def __init__(self, name: str, capacity: int, keeper: Keeper, overflow: str = "evict") -> None:
         self.name = name
         self.capacity = capacity
+        self.bound = capacity * BURST if overflow == "evict" and self.is_own else capacity
+        self.drops_oldest = overflow == "drop_oldest"
         self.keeper = keeper
-        self.groups: set[str] = set()
+        self.groups: dict[str, float] = {}
         self.is_evicted = False
         self.is_scheduled = False
         """Whether the keeper will look for expired messages here."""
-        self.lock = threading.Lock()
-        self._messages = _NONE_YET
-        self._waiters: list[Waiter] = []  # There is none while there is a message.
         self.is_closed = False
         """Whether the mailbox is no longer the channel's."""
+        self.lock = threading.Lock()
+        self._messages = _NONE_YET
+        self._waiters: list[Waiter] = []
+        self._loop: ReferenceType[asyncio.AbstractEventLoop] | None = None
+        self._asked = math.inf  # When a receiver was seen last; never, as long as it is infinite.
+        self._stall: Stall | None = None  # There is one while the keeper watches.
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the channel is that of one consumer."""
+        return "!" in self.name
+
+    # Messages
+
+    def put(
+        self,
+        message: Copier,
+        now: float,
+        loop: asyncio.AbstractEventLoop | None,
+        is_sent: bool = False,
+    ) -> Put:
+        """Hand a message to a receiver that waits, or keep it until it expires.
+
+        `loop` is the running event loop, if there is one.
+        """
+        with self.lock:
+            if self._waiters and not self._messages:
+                waiter = self._waiters[0]
+                if waiter.get_loop() is loop:
+                    del self._waiters[0]
+                    try:  # Cheaper than to ask whether it is cancelled; see benchmarks/layer.py.
+                        waiter.set_result(message)
+                    except asyncio.InvalidStateError:
+                        pass
+                    else:
+                        self._asked = now
+                        return _TAKEN
+            put = self._add(message, now, is_sent)
+        if self._waiters:
+            self._wake_next()
+        return put
 
     def put_back(self, message: Copier) -> bool:
-        """Give a message whose receiver is gone to the next one, or keep it as the oldest.
+        """Keep a message whose receiver is gone as the oldest, for the next receiver.
 
         Returns False when the mailbox is no longer the channel's.
         """
-        while True:
-            with self.lock:
-                if self.is_closed:
-                    return False
-                if not self._waiters:
-                    now = time.monotonic()
-                    self._keep(now).appendleft((now + self.keeper.expiry, message))
-                    return True
-                waiter = self._waiters.pop(0)
-            if _hand_over(self, waiter, message):
-                return True
-
-    def put(self, message: Copier, now: float) -> Put:
-        """Hand a message to a receiver that waits, or keep it until it expires."""
-        while True:
-            with self.lock:
-                if not self._waiters:
-                    return self._add(message, now)
-                waiter = self._waiters.pop(0)
-            if waiter.get_loop() is _get_running_loop():  # As `_hand_over`, but for the call.
-                if not waiter.done():
-                    waiter.set_result(message)
-                    return _HANDED_OVER
-            elif _hand_over(self, waiter, message):
-                return _HANDED_OVER
-
-    def drop_oldest(self) -> None:
-        """Make room for one message."""
         with self.lock:
-            if self._messages:
-                self._messages.popleft()
+            if self.is_closed:
+                return False
+            now = time.monotonic()
+            self._keep(now).appendleft((now + self.keeper.expiry, message))
+        self._wake_next()
+        return True
 
     def take_or_wait(self) -> Copier | Waiter | None:
         """Remove the oldest message that has not expired and return it, to be called for a copy.
 
-        Without one, return a future of the running loop, which is given the next message; it is to
-        be awaited, or given back by `stop_waiting`. Returns None, as the future gives None, when
-        the mailbox is no longer the channel's, which has a new one.
+        Without one, return a future of the running loop, which is given the next message, or None
+        when it is to be asked for; it is to be awaited, or given back by `stop_waiting`. Returns
+        None when the mailbox is no longer the channel's, which has a new one.
         """
         with self.lock:
-            if self._messages and (message := self._take()) is not None:
+            if (self._messages or self.is_evicted) and (message := self._take()) is not None:
                 return message
             if self.is_closed:
                 return None
-            waiter: Waiter = asyncio.get_running_loop().create_future()
+            waiter: Waiter = Future()  # Of the running loop: half of the time of `create_future`.
             self._waiters.append(waiter)
+            if self._loop is None:
+                self._loop = ref(waiter.get_loop())
             return waiter
 
     def stop_waiting(self, waiter: Waiter) -> None:
         """Take back a waiter whose receiver does not wait any more; keep what it was given."""
         with self.lock:
+            self._asked = time.monotonic()
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
                 return
         if waiter.done() and not waiter.cancelled() and (message := waiter.result()) is not None:
-            self._return(message)
+            if not self.put_back(message):
+                self.keeper.put_back(self.name, message)
+        else:
+            self._wake_next()  # It was woken for a message, which is for another now.
 
-    def evict(self) -> set[str] | None:
+    def drop_expired(self, now: float) -> None:
+        """Drop the messages that have expired."""
+        with self.lock:
+            self._drop_expired(now)
+
+    # Consumers that cannot keep up, or are gone
+
+    def is_stalled(self, now: float, at_most: float = math.inf) -> bool | None:
+        """Return whether nothing was taken for too long; None if it is not full any more.
+
+        The time since the last look counts, but for no more than `at_most` seconds.
+        """
+        with self.lock:
+            if self._stall is None or len(self._messages) < self.capacity or self.is_evicted:
+                self._stall = None
+                return None
+            return self._stall.is_over(now, at_most)
+
+    def evict(self, now: float) -> dict[str, float] | None:
         """Take no more; let the backlog be followed by `EVICTED`; return the groups it was in.
 
         Returns None when that was done before, or is needless as a receiver waits.
@@ -162,43 +232,56 @@ class Mailbox:
             if self.is_evicted or self.is_closed or self._waiters:
                 return None
             self.is_evicted = True
-            self._keep(time.monotonic()).append((math.inf, EVICTED.copy))
-            groups, self.groups = self.groups, set()
+            self._asked = min(self._asked, now)
+            self._keep(now)
+            groups, self.groups = self.groups, {}
         return groups
 
-    def drop_expired(self, now: float) -> None:
-        """Drop the messages that have expired."""
+    def is_abandoned(self, now: float) -> bool:
+        """Return whether a consumer was here, and has left messages to expire without asking."""
         with self.lock:
-            self._drop_expired(now)
+            if (
+                self._waiters
+                or not self.is_own
+                or now - self._asked < max(self.keeper.expiry, GONE)
+            ):
+                return False
+            return self.is_evicted or bool(self._messages and self._messages[0][0] <= now)
 
-    def clear(self) -> None:
-        """Drop what waits."""
-        with self.lock:
-            self._messages.clear()
-            self.is_evicted = False
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop of the channel's first receiver, while it is there."""
+        loop = None if self._loop is None else self._loop()
+        return None if loop is None or loop.is_closed() else loop
+
+    # The end
 
     def close_if_idle(self) -> bool:
         """Close the mailbox when nothing keeps it: no message, receiver or group."""
-        if self._messages or self._waiters or self.groups:
+        if self._messages or self._waiters or self.groups or self.is_evicted:
             return False  # Nearly always, and seen without the lock.
         with self.lock:
-            if self._messages or self._waiters or self.groups:
+            if self._messages or self._waiters or self.groups or self.is_evicted:
                 return False
             self.is_closed = True
             return True
 
-    def close(self) -> set[str]:
-        """Take no more, and return the groups it was in.
+    def close(self) -> dict[str, float]:
+        """Take no more, drop what waits, and return the groups it was in.
 
-        Its receivers are woken, and look for the channel's new mailbox when this one is empty.
+        Its receivers are woken, and look for the channel's new mailbox.
         """
         with self.lock:
-            self.is_closed = True
-            groups, self.groups = self.groups, set()
+            self.is_closed, self.is_evicted = True, False
+            groups, self.groups = self.groups, {}
             waiters, self._waiters = self._waiters, []
+            if self._messages:
+                self.keeper.count("gone", len(self._messages))
+                self._messages.clear()
         for waiter in waiters:
-            _hand_over(self, waiter, None)
+            wake(waiter)
         return groups
+
+    # What is in it
 
     def copy_groups(self) -> frozenset[str]:
         """Return the groups that the channel is in now."""
@@ -207,8 +290,8 @@ class Mailbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no message waits, expired or not."""
-        return not self._messages
+        """Whether nothing waits: no message, expired or not, and no eviction."""
+        return not self._messages and not self.is_evicted
 
     def unexpired(self, now: float) -> tuple[Message, ...]:
         """Return copies of the messages that wait. For tests and debugging."""
@@ -217,18 +300,30 @@ class Mailbox:
 
     # Inside: with the lock held
 
-    def _add(self, message: Copier, now: float) -> Put:
+    def _add(self, message: Copier, now: float, is_sent: bool) -> Put:
         if self.is_closed:
             return Put.CLOSED
         if self.is_evicted:
             return Put.FULL
         if len(self._messages) >= self.capacity:
             self._drop_expired(now)
-            if len(self._messages) >= self.capacity:
+            if len(self._messages) >= self.capacity and not self._stretch(now, is_sent):
                 return Put.FULL
         messages = self._keep(now)
         messages.append((now + self.keeper.expiry, message))
-        return Put.CROWDED if 2 * len(messages) > self.capacity else Put.ADDED
+        return Put.CROWDED if 2 * len(messages) > self.capacity else _TAKEN
+
+    def _stretch(self, now: float, is_sent: bool) -> bool:
+        """Return whether a message may be added although the capacity is reached."""
+        if self.bound > self.capacity and self._stall is None:
+            self._stall = Stall(now)
+            self.keeper.watch(self, now)
+        if is_sent:
+            return False
+        if len(self._messages) >= self.bound and self.drops_oldest:
+            self._messages.popleft()
+            self.keeper.count("full", 1)
+        return len(self._messages) < self.bound
 
     def _keep(self, now: float) -> deque[tuple[float, Copier]]:
         """Return the queue, for a message to be added to it."""
@@ -240,14 +335,18 @@ class Mailbox:
         return self._messages
 
     def _take(self) -> Copier | None:
-        self._drop_expired(time.monotonic())
+        self._asked = now = time.monotonic()
+        if self._stall is not None:
+            self._stall.end()
         messages = self._messages
-        if not messages:
-            return None
-        message = messages.popleft()[1]
-        if self.is_evicted and not messages:
-            self.is_evicted = False  # That was the mark: whoever goes on starts anew.
-        return message
+        if messages and messages[0][0] <= now:
+            self._drop_expired(now)
+        if messages:
+            return messages.popleft()[1]
+        if self.is_evicted:
+            self.is_evicted = False  # Whoever goes on after this starts anew.
+            return EVICTED
+        return None
 
     def _drop_expired(self, now: float) -> None:
         expired = 0
@@ -255,36 +354,16 @@ class Mailbox:
             self._messages.popleft()
             expired += 1
         if expired:
-            self.keeper.count_expired(expired)
+            self.keeper.count("expired", expired)
 
     # Inside: without it
 
-    def _return(self, message: Copier) -> None:
-        """Put back a message, in the channel's new mailbox where this one was closed meanwhile."""
-        if not self.put_back(message):
-            self.keeper.put_back(self.name, message)
-
-
-def _hand_over(mailbox: Mailbox, waiter: Waiter, message: Copier | None) -> bool:
-    """Give `message` to a receiver in its own loop; return False when it is known to be gone."""
-    loop = waiter.get_loop()
-    if loop is _get_running_loop():
-        try:
-            waiter.set_result(message)
-        except asyncio.InvalidStateError:
-            return False  # It was cancelled.
-        return True
-    try:
-        loop.call_soon_threadsafe(_resolve, mailbox, waiter, message)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise
-        return False
-    return True
-
-
-def _resolve(mailbox: Mailbox, waiter: Waiter, message: Copier | None) -> None:
-    if not waiter.done():
-        waiter.set_result(message)
-    elif message is not None:
-        mailbox._return(message)
+    def _wake_next(self) -> None:
+        """Have a receiver look for what waits, if there is one that is not gone."""
+        while True:
+            with self.lock:
+                if not self._messages or not self._waiters:
+                    return
+                waiter = self._waiters.pop(0)
+            if wake(waiter):
+                return

@@ -10,18 +10,19 @@ from functools import partial
 from typing import Any, NoReturn
 
 Message = dict[str, Any]
+Copier = Callable[[], Message]
 
 _ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
 
 
-def copier(message: Message) -> Callable[[], Message]:
+def copier(message: Message) -> Copier:
     """Return a function whose every call gives a copy that shares nothing changeable.
 
     What the sender does to `message` afterwards is not seen either. A flat message is copied as a
     dictionary, one of plain data is written down once and read once per copy, and only what holds
     other objects is deep-copied; `benchmarks/layer.py` shows the difference.
     """
-    if _ATOMS.issuperset(map(type, message.values())):
+    if type(message) is dict and _ATOMS.issuperset(map(type, message.values())):
         return message.copy().copy
     written = io.BytesIO()
     try:

@@ -1,37 +1,101 @@
-"""What is in a layer, as live mappings for tests and debugging."""
+"""What is in a layer, as live mappings that Channels' idioms work on. For tests and debugging."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import TypeVar
 
+from arcly_channels.layers.message import Message
+
 V = TypeVar("V")
+D = TypeVar("D")
 
 
 class LiveView(Mapping[str, V]):
-    """A mapping that is computed anew at every look; `delete` removes a key that is there."""
+    """A mapping that is looked up anew at every look, one key by one look-up.
+
+    `find` returns what a key stands for, or None; `names` returns the keys; `delete` removes one.
+    What an iteration has named and is gone before its value is asked for is read as it was found
+    then, once, so that `dict(view)` works while others change what it shows.
+    """
 
     def __init__(
-        self, read: Callable[[], dict[str, V]], delete: Callable[[str], None] | None = None
+        self,
+        find: Callable[[str], V | None],
+        names: Callable[[], list[str]],
+        delete: Callable[[str], None],
     ) -> None:
-        self._read = read
+        self._find = find
+        self._names = names
         self._delete = delete
+        self._named: dict[str, V] = {}
 
     def __getitem__(self, key: str) -> V:
-        return self._read()[key]
+        value = self._find(key)
+        if value is not None:
+            self._named.pop(key, None)
+            return value
+        return self._named.pop(key)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._find(key) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
+        found = ((name, self._find(name)) for name in self._names())
+        self._named = {name: value for name, value in found if value is not None}
+        return iter(tuple(self._named))
 
     def __len__(self) -> int:
-        return len(self._read())
+        return len(self._names())
 
     def __delitem__(self, key: str) -> None:
-        if self._delete is None:
-            raise TypeError("this view is read-only")
         if key not in self:
             raise KeyError(key)
         self._delete(key)
 
+    def pop(self, key: str, *default: D) -> V | D:
+        """Remove a key and return its value, or `default` if one is given and it is not there."""
+        value = self._find(key)
+        if value is not None:
+            self._delete(key)
+            return value
+        if default:
+            return default[0]
+        raise KeyError(key)
+
+    def clear(self) -> None:
+        """Remove everything."""
+        for key in self._names():
+            self._delete(key)
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._read()!r})"
+        return f"{type(self).__name__}({dict(self)!r})"
+
+
+class Joined(dict[str, float]):
+    """The channels in a group, with the time at which each joined, and 0 for a gateway.
+
+    A copy, which equals the set of its channels, too.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return self.keys() == other if isinstance(other, Set) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
+
+class Waiting(tuple[Message, ...]):
+    """The messages that wait on a channel: copies, which can be counted as those of a queue."""
+
+    __slots__ = ()
+
+    def qsize(self) -> int:
+        """Return how many there are."""
+        return len(self)
+
+    def empty(self) -> bool:
+        """Return whether there are none."""
+        return not self

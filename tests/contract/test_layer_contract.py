@@ -12,6 +12,7 @@ import time
 import types
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -19,14 +20,15 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from channels.exceptions import ChannelFull
 
+from arcly_channels.exceptions import SlowConsumer
 from arcly_channels.layers.mailbox import Mailbox
+from arcly_channels.layers.stall import LOOK, STALL
 from tests.contract.conftest import MakeLayer
 from tests.waiting import DEADLINE, soon, turns
 
 PassTime = Callable[[float], None]
 
 MARK = {"type": "mark"}
-EVICTED = {"type": "gateway.evicted"}
 OWN = "specific.test!own"
 """A channel of one consumer, as the `!` says; the others are open to all."""
 
@@ -50,18 +52,27 @@ async def fill(layer: Any, channel: str, number: int) -> None:
 
 
 async def overflow_own(layer: Any) -> None:
-    """Fill the channel `OWN` of capacity 1 or 2 by group messages with the numbers from 0."""
+    """Fill the channel `OWN` of capacity 1 or 2 by group messages with the numbers 0 to 2."""
     await layer.group_add("group", OWN)
     for number in range(3):
         await layer.group_send("group", numbered(number))
 
 
+async def evict_own(layer: Any, pass_time: PassTime) -> None:
+    """Have the full channel `OWN` evicted, which nobody ever reads."""
+    await overflow_own(layer)
+    pass_time(STALL)
+    await layer.group_send("any", MARK)
+
+
 async def received_by_evicted(layer: Any) -> list[Any]:
     """Return what waits on `OWN` up to the eviction. It takes no mark before it has read that."""
     messages = []
-    while (message := await soon(layer.receive(OWN))) != EVICTED:
-        messages.append(message["number"])
-    return [*messages, message["type"]]
+    while True:
+        try:
+            messages.append((await soon(layer.receive(OWN)))["number"])
+        except SlowConsumer:
+            return messages
 
 
 def waiting(layer: Any, channel: str) -> asyncio.Task[Any]:
@@ -163,6 +174,12 @@ async def test_new_channels_are_unique(layer: Any) -> None:
 
 async def test_new_channel_is_of_one_consumer(layer: Any) -> None:
     assert re.fullmatch(r"specific\.[\w.-]+![\w.-]+", await layer.new_channel())
+
+
+async def test_new_channel_tells_nothing_about_the_next(layer: Any) -> None:
+    first, second = [(await layer.new_channel()).partition("!")[2] for _ in "ab"]
+    assert min(len(first), len(second)) >= 12
+    assert sum(a == b for a, b in zip(first, second, strict=True)) < 8
 
 
 async def test_new_channel_takes_a_prefix(layer: Any) -> None:
@@ -302,6 +319,48 @@ async def test_expired_message_costs_no_groups(make_layer: MakeLayer, pass_time:
     pass_time(61)
     await layer.group_send("group", numbered(2))
     assert await received(layer, OWN) == [2]
+
+
+async def test_consumer_that_is_gone_is_out_of_its_groups_when_a_message_has_expired(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=60)
+    await layer.group_add("group", OWN)
+    await layer.send(OWN, numbered(1))
+    await soon(layer.receive(OWN))  # It fails at that, and never asks again.
+    await layer.group_send("group", numbered(2))
+    pass_time(61)
+    await layer.group_send("any", MARK)
+    assert (dict(layer.groups), layer.counts["dropped_expired"]) == ({}, 1)
+
+
+async def test_consumer_that_gave_up_waiting_is_out_of_its_groups_when_a_message_has_expired(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=60)
+    await layer.group_add("group", OWN)
+    receiver = waiting(layer, OWN)
+    await turns()
+    receiver.cancel()
+    await turns()
+    await layer.group_send("group", numbered(2))
+    pass_time(61)
+    await layer.group_send("any", MARK)
+    assert not dict(layer.groups)
+
+
+async def test_consumer_that_is_busy_while_messages_expire_stays_in_its_groups(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=5)
+    await layer.group_add("group", OWN)
+    await layer.send(OWN, numbered(1))
+    await soon(layer.receive(OWN))
+    for number in range(2, 9):  # 42 seconds.
+        await layer.group_send("group", numbered(number))
+        pass_time(6)
+    await layer.group_send("group", numbered(9))
+    assert await received(layer, OWN) == [9]
 
 
 async def test_expired_messages_are_counted(make_layer: MakeLayer, pass_time: PassTime) -> None:
@@ -450,9 +509,9 @@ async def test_flush_lets_receivers_wait_on(layer: Any) -> None:
     assert await soon(receiver) == numbered(1)
 
 
-async def test_flush_forgets_an_eviction(make_layer: MakeLayer) -> None:
+async def test_flush_forgets_an_eviction(make_layer: MakeLayer, pass_time: PassTime) -> None:
     layer = make_layer(capacity=1)
-    await overflow_own(layer)
+    await evict_own(layer, pass_time)
     await layer.flush()
     await layer.group_add("group", OWN)
     await layer.group_send("group", numbered(1))
@@ -620,6 +679,22 @@ async def test_message_from_another_thread_wakes_the_receiver_at_once(layer: Any
     thread.join(DEADLINE)
 
 
+async def test_messages_from_a_thread_keep_their_order_when_the_receiver_times_out_between(
+    layer: Any,
+) -> None:
+    async def receive() -> list[int]:
+        with suppress(asyncio.CancelledError):
+            await layer.receive("channel")
+        return [(await layer.receive("channel"))["number"] for _ in "ab"]
+
+    receiver = asyncio.create_task(receive())
+    await turns()
+    receiver.cancel()
+    for number in (1, 2):  # With the loop standing still, so that nobody has noticed yet.
+        run_in_thread(partial(layer.send, "channel", numbered(number))).join(DEADLINE)
+    assert await soon(receiver) == [1, 2]
+
+
 async def test_group_message_from_another_thread_wakes_the_receiver_at_once(layer: Any) -> None:
     await layer.group_add("group", OWN)
     idle, sent = threading.Event(), list[float]()
@@ -721,76 +796,186 @@ async def test_full_member_does_not_keep_a_message_from_the_others(make_layer: M
     assert await received(layer, "member-1") == await received(layer, "member-2") == [0, 1, 2]
 
 
-async def test_full_channel_is_evicted_by_default(make_layer: MakeLayer) -> None:
+async def test_burst_evicts_nobody(make_layer: MakeLayer) -> None:
     layer = make_layer(capacity=2)
     await overflow_own(layer)
-    assert await received_by_evicted(layer) == [0, 1, "gateway.evicted"]
+    assert layer.groups["group"] == {OWN}
+    assert [(await soon(layer.receive(OWN)))["number"] for _ in range(3)] == [0, 1, 2]
 
 
-async def test_evicted_channel_gets_the_eviction_once(make_layer: MakeLayer) -> None:
+async def test_burst_beyond_ten_times_the_capacity_loses_its_newest_messages(
+    make_layer: MakeLayer,
+) -> None:
     layer = make_layer(capacity=2)
+    await layer.group_add("group", OWN)
+    for number in range(25):
+        await layer.group_send("group", numbered(number))
+    assert layer.counts["dropped_full"] == 5
+    assert [(await soon(layer.receive(OWN)))["number"] for _ in range(20)] == list(range(20))
+
+
+async def test_full_channel_that_is_not_read_for_a_while_is_evicted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2)
+    await evict_own(layer, pass_time)
+    assert await received_by_evicted(layer) == [0, 1, 2]
+
+
+async def test_channel_that_is_not_full_is_never_evicted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=4)
+    await evict_own(layer, pass_time)
+    assert await received(layer, OWN) == [0, 1, 2]
+
+
+async def test_full_channel_that_is_read_now_and_then_is_not_evicted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2)
+    await layer.group_add("group", OWN)
+    for number in range(50):
+        await layer.group_send("group", numbered(number))
+        if number % 2:
+            await soon(layer.receive(OWN))
+        pass_time(STALL / 5)
+        await turns()
+    assert layer.registry.evictions == 0
+
+
+async def stop_reading(layer: Any) -> None:
+    """Receive one message on `OWN`, of capacity 2 or less, and leave the next three there."""
+    await layer.group_add("group", OWN)
+    receiver = waiting(layer, OWN)
+    await turns()
+    await layer.send(OWN, MARK)
+    await soon(receiver)
     await overflow_own(layer)
+
+
+async def test_consumer_that_stops_reading_is_evicted_after_some_looks(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer, looks = make_layer(capacity=2), 0
+    await stop_reading(layer)
+    while not layer.registry.evictions:
+        pass_time(LOOK)
+        await turns()
+        looks += 1
+    assert STALL / LOOK <= looks <= 2 * STALL / LOOK
+    assert await received_by_evicted(layer) == [0, 1, 2]
+
+
+async def test_consumer_whose_loop_was_blocked_is_not_evicted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2)
+    await stop_reading(layer)
+    for _ in range(100):  # The loop does not turn in between.
+        pass_time(LOOK)
+        layer.group_send_now("any", MARK)
+    await turns()
+    assert layer.registry.evictions == 0
+
+
+async def test_consumer_of_a_loop_that_is_gone_is_evicted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2)
+    await asyncio.to_thread(run_in_thread(partial(stop_reading, layer)).join, DEADLINE)
+    pass_time(STALL)
+    await layer.group_send("any", MARK)
+    assert layer.registry.evictions == 1
+
+
+async def test_evicted_channel_gets_the_eviction_once(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2)
+    await evict_own(layer, pass_time)
     await layer.group_send("group", numbered(3))
     await received_by_evicted(layer)
     assert await received(layer, OWN) == []
 
 
-async def test_evicted_channel_is_out_of_all_groups_at_once(make_layer: MakeLayer) -> None:
+async def test_evicted_channel_is_out_of_all_groups_at_once(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
     layer = make_layer(capacity=2)
     await layer.group_add("other", OWN)
-    await overflow_own(layer)
+    await evict_own(layer, pass_time)
     assert not dict(layer.groups)
 
 
-async def test_message_for_an_evicted_channel_raises_channel_full(make_layer: MakeLayer) -> None:
+async def test_message_for_an_evicted_channel_raises_channel_full(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
     layer = make_layer(capacity=2)
-    await overflow_own(layer)
+    await evict_own(layer, pass_time)
+    await soon(layer.receive(OWN))
     await soon(layer.receive(OWN))
     with pytest.raises(ChannelFull):
         await layer.send(OWN, numbered(3))
 
 
 async def test_evicted_channel_joins_no_group_before_it_has_read_of_it(
-    make_layer: MakeLayer,
+    make_layer: MakeLayer, pass_time: PassTime
 ) -> None:
     layer = make_layer(capacity=2)
-    await overflow_own(layer)
+    await evict_own(layer, pass_time)
     await layer.group_add("group", OWN)
     assert not dict(layer.groups)
 
 
 async def test_evicted_channel_may_join_again_after_it_has_read_of_it(
-    make_layer: MakeLayer,
+    make_layer: MakeLayer, pass_time: PassTime
 ) -> None:
     layer = make_layer(capacity=2)
-    await overflow_own(layer)
+    await evict_own(layer, pass_time)
     await received_by_evicted(layer)
     await layer.group_add("group", OWN)
     await layer.group_send("group", numbered(7))
     assert await received(layer, OWN) == [7]
 
 
-async def test_channel_may_be_evicted_again(make_layer: MakeLayer) -> None:
+async def test_channel_may_be_evicted_again(make_layer: MakeLayer, pass_time: PassTime) -> None:
     layer = make_layer(capacity=2)
-    for _ in range(2):
-        await overflow_own(layer)
-        assert await received_by_evicted(layer) == [0, 1, "gateway.evicted"]
+    await evict_own(layer, pass_time)
+    assert await received_by_evicted(layer) == [0, 1, 2]
+    await overflow_own(layer)
+    while layer.registry.evictions < 2:  # Its consumer has a loop now, which is asked.
+        pass_time(LOOK)
+        await turns()
+    assert await received_by_evicted(layer) == [0, 1, 2]
 
 
 async def test_waiter_reads_of_an_eviction_when_the_backlog_has_expired(
     make_layer: MakeLayer, pass_time: PassTime
 ) -> None:
     layer = make_layer(capacity=2, expiry=60)
-    await overflow_own(layer)
+    await evict_own(layer, pass_time)
+    pass_time(55)
+    assert await received_by_evicted(layer) == []
+
+
+async def test_eviction_that_nobody_reads_of_is_forgotten(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2, expiry=60)
+    await evict_own(layer, pass_time)
     pass_time(61)
-    assert await received_by_evicted(layer) == ["gateway.evicted"]
+    await layer.group_send("any", MARK)
+    pass_time(61)
+    await layer.group_send("any", MARK)
+    assert not layer.channels
 
 
 async def test_eviction_is_counted_and_logged(
-    make_layer: MakeLayer, caplog: pytest.LogCaptureFixture
+    make_layer: MakeLayer, pass_time: PassTime, caplog: pytest.LogCaptureFixture
 ) -> None:
     layer = make_layer(capacity=2)
-    await overflow_own(layer)
+    await evict_own(layer, pass_time)
     assert (layer.registry.evictions, layer.counts["dropped_full"]) == (1, 0)
     assert OWN in caplog.text
 
@@ -850,6 +1035,77 @@ async def test_sender_to_a_full_channel_is_told_whatever_the_overflow(
         await layer.send(OWN, numbered(2))
 
 
+# Sent is received, counted or waiting
+
+
+def lost(layer: Any) -> int:
+    """Return how many messages were counted as having reached nobody."""
+    return sum(count for what, count in layer.counts.items() if what.startswith("dropped_"))
+
+
+@pytest.mark.usefixtures("many_switches")
+@pytest.mark.parametrize("overflow", ["evict", "drop_newest", "drop_oldest"])
+async def test_every_group_message_of_threads_is_received_or_counted_or_waits(
+    make_layer: MakeLayer, overflow: str
+) -> None:
+    layer, each = make_layer(capacity=3, overflow=overflow), 500
+    await layer.group_add("group", OWN)
+    received, ended = 0, threading.Event()
+
+    async def send() -> None:
+        for number in range(each):
+            layer.group_send_now("group", numbered(number))
+
+    async def receive() -> None:
+        nonlocal received
+        while not ended.is_set():
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(layer.receive(OWN), 0.001)
+                received += 1
+
+    receiver = run_in_thread(receive)
+    senders = [run_in_thread(send) for _ in range(4)]
+    for thread in senders:
+        await asyncio.to_thread(thread.join, DEADLINE)
+    ended.set()
+    await asyncio.to_thread(receiver.join, DEADLINE)
+    assert 4 * each == received + lost(layer) + layer.channels[OWN].qsize()
+
+
+async def test_messages_for_an_evicted_channel_are_counted(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(capacity=2)
+    await evict_own(layer, pass_time)
+    for number in range(3):
+        with suppress(ChannelFull):
+            await layer.send(OWN, numbered(number))
+    await layer.flush()
+    assert layer.counts["dropped_gone"] == 3
+
+
+@pytest.mark.parametrize("end", ["flush", "clear", "abandon"])
+async def test_messages_that_wait_when_a_channel_ends_are_counted(
+    make_layer: MakeLayer, pass_time: PassTime, end: str
+) -> None:
+    layer = make_layer(expiry=60)
+    await layer.group_add("group", OWN)
+    await layer.send(OWN, MARK)
+    await soon(layer.receive(OWN))
+    await layer.send(OWN, MARK)
+    pass_time(50)
+    await layer.send(OWN, MARK)
+    if end == "flush":
+        await layer.flush()
+    elif end == "clear":
+        layer.channels.clear()
+    else:
+        pass_time(15)
+        await layer.group_send("any", MARK)
+    assert not layer.channels
+    assert lost(layer) == 2
+
+
 # Configuration
 
 
@@ -857,9 +1113,10 @@ async def test_sender_to_a_full_channel_is_told_whatever_the_overflow(
     ("config", "named"),
     [
         ({"overflow": "explode"}, "overflow"),
-        ({"capacity": 0}, "capacity"),
+        ({"capacity": 0}, "capacity .* every channel has a bound"),
         ({"expiry": 0}, "expiry"),
         ({"group_expiry": -1}, "group_expiry"),
+        ({"group_expiry": None}, r"group_expiry .* float\('inf'\)"),
         ({"channel_capacity": {"http.*": 0}}, r"http\.\*"),
         ({"shards": 0}, "shards"),
     ],
@@ -872,8 +1129,26 @@ def test_option_that_cannot_be_used_is_named(
 
 
 def test_unknown_option_is_a_type_error(make_layer: MakeLayer) -> None:
-    with pytest.raises(TypeError, match="unknown"):
-        make_layer(unknown=1)
+    with pytest.raises(TypeError, match="misspelt"):
+        make_layer(misspelt=1)
+
+
+@pytest.mark.parametrize("option", ["hosts", "prefix", "symmetric_encryption_keys"])
+def test_option_of_channels_redis_is_to_be_dropped(make_layer: MakeLayer, option: str) -> None:
+    with pytest.raises(TypeError, match=f"{option} .* drop it"):
+        make_layer(**{option: []})
+
+
+def test_extensions_are_a_list_as_those_of_channels(layer: Any) -> None:
+    assert isinstance(layer.extensions, list)
+
+
+async def test_membership_may_be_without_end(make_layer: MakeLayer, pass_time: PassTime) -> None:
+    layer = make_layer(group_expiry=float("inf"))
+    await layer.group_add("group", OWN)
+    pass_time(1e9)
+    await layer.group_send("group", numbered(1))
+    assert await received(layer, OWN) == [1]
 
 
 # Views for tests and debugging
@@ -946,14 +1221,58 @@ async def test_groups_show_no_expired_membership(
     assert dict(layer.groups) == {"group": {"channel-2"}}
 
 
-def test_groups_cannot_be_deleted(layer: Any) -> None:
-    with pytest.raises(TypeError):
-        del layer.groups["group"]
-
-
 async def test_views_show_themselves(layer: Any) -> None:
     await layer.group_add("group", "channel")
-    assert repr(layer.groups) == "LiveView({'group': frozenset({'channel'})})"
+    assert repr(layer.groups).startswith("LiveView({'group': {'channel': ")
+
+
+async def test_members_of_a_group_are_counted_as_with_channels_own_layer(layer: Any) -> None:
+    for channel in ("channel-1", "channel-2"):
+        await layer.group_add("group", channel)
+    assert len(layer.groups["group"]) == len(layer.groups.get("group", [])) == 2
+    assert len(layer.groups.get("nobody", [])) == 0
+    assert list(layer.groups["group"].keys()) == ["channel-1", "channel-2"]
+    assert ("group" in layer.groups, "nobody" in layer.groups) == (True, False)
+
+
+async def test_members_of_a_group_have_the_time_at_which_they_joined(layer: Any) -> None:
+    before = time.time()
+    await layer.group_add("group", "channel")
+    assert before <= layer.groups["group"]["channel"] <= time.time()
+
+
+async def test_groups_that_are_deleted_have_no_members(layer: Any) -> None:
+    for group in ("group-1", "group-2", "group-3"):
+        await layer.group_add(group, "channel")
+    del layer.groups["group-1"]
+    assert layer.groups.pop("group-2").keys() == {"channel"}
+    assert layer.groups.pop("group-2", None) is None
+    assert list(layer.groups) == ["group-3"]
+    layer.groups.clear()
+    assert layer.groups == {}
+    with pytest.raises(KeyError):
+        layer.groups.pop("group-1")
+
+
+async def test_messages_on_a_channel_are_counted_as_those_of_a_queue(layer: Any) -> None:
+    await fill(layer, "channel", 2)
+    assert layer.channels["channel"].qsize() == 2
+    assert not layer.channels["channel"].empty()
+    layer.channels.clear()
+    assert "channel" not in layer.channels
+
+
+@pytest.mark.usefixtures("many_switches")
+async def test_views_can_be_copied_while_threads_change_them(layer: Any) -> None:
+    async def change() -> None:
+        for number in range(5000):
+            await layer.group_add(f"group-{number % 7}", OWN)
+            await layer.group_discard(f"group-{number % 7}", OWN)
+
+    thread = run_in_thread(change)
+    while thread.is_alive():
+        assert set(dict(layer.groups)) <= {f"group-{number}" for number in range(7)}
+        assert set(dict(layer.channels)) <= {OWN}
 
 
 # Nothing stays behind
@@ -1005,11 +1324,12 @@ async def test_no_object_stays_behind_after_use(layer: Any) -> None:
     assert mailboxes() == before
 
 
-async def test_no_object_stays_behind_after_evictions(make_layer: MakeLayer) -> None:
+async def test_no_object_stays_behind_after_evictions(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
     layer, before = make_layer(capacity=2), mailboxes()
-    for _ in range(10):
-        await overflow_own(layer)
-        await received_by_evicted(layer)
+    await evict_own(layer, pass_time)
+    await received_by_evicted(layer)
     assert mailboxes() == before
 
 

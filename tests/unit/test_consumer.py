@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +22,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import path
 
 from arcly_channels import CloseCode, EnvelopeError, GatewayConsumer, Refused, subscribe
+from arcly_channels.exceptions import SlowConsumer
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.layers.stall import LOOK
 from arcly_channels.transports import asgi
 from tests.gateways import Recorded, Socket, StuckServer, connected
 from tests.waiting import eventually, soon, turns
@@ -716,7 +718,7 @@ async def test_evicted_client_that_reads_again_gets_its_backlog_and_4008(
     assert await socket.receive_close() == 4008
 
 
-async def test_hooks_run_once_when_the_channel_is_full() -> None:
+async def test_hooks_run_once_when_the_channel_is_full(pass_time: Callable[[float], None]) -> None:
     layer = LocalChannelLayer(capacity=1)
     channel_layers.set("default", layer)
     begun, go_on = asyncio.Event(), asyncio.Event()
@@ -732,6 +734,9 @@ async def test_hooks_run_once_when_the_channel_is_full() -> None:
         for _ in range(3):
             await layer.group_send("group", {"type": "slow.message"})
             await soon(begun.wait())
+        while not layer.registry.evictions:
+            pass_time(LOOK)
+            await turns()
         go_on.set()
         assert await socket.receive_close() == 4008
         await socket.close(4008)
@@ -1123,22 +1128,35 @@ async def test_plain_sync_consumer_gets_group_messages(layer: LocalChannelLayer)
     assert not layer.groups
 
 
-async def test_plain_consumer_that_was_evicted_ends_for_want_of_a_handler() -> None:
+@pytest.mark.parametrize("takes_anything", [False, True])
+async def test_plain_consumer_that_was_evicted_ends_whatever_its_dispatch_does(
+    pass_time: Callable[[float], None], takes_anything: bool
+) -> None:
     layer = LocalChannelLayer(capacity=1)
     channel_layers.set("default", layer)
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, go_on, handled = asyncio.Event(), asyncio.Event(), list[str]()
 
     class Plain(AsyncWebsocketConsumer):
         groups = ("group",)
 
+        async def dispatch(self, message: dict[str, Any]) -> None:
+            if takes_anything and not hasattr(self, message["type"].replace(".", "_")):
+                return  # As strawberry's, which keeps what it does not know for its subscriptions.
+            await super().dispatch(message)
+
         async def slow_message(self, message: dict[str, Any]) -> None:
             begun.set()
             await go_on.wait()
+            handled.append(message["type"])
 
     async with connected(Plain.as_asgi()) as socket:
         for _ in range(4):
             await layer.group_send("group", {"type": "slow.message"})
             await soon(begun.wait())
+        while not layer.registry.evictions:
+            pass_time(LOOK)
+            await turns()
         go_on.set()
-        with pytest.raises(ValueError, match=r"No handler for message type gateway\.evicted"):
+        with pytest.raises(SlowConsumer):
             await socket.ended()
+    assert len(handled) == 4

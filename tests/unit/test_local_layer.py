@@ -14,6 +14,8 @@ from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import EnvelopeError
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.layers.mailbox import EVICTED
+from arcly_channels.layers.stall import STALL
 from arcly_channels.wire.envelope import Frame
 from tests.waiting import DEADLINE, eventually, soon, turns
 
@@ -160,14 +162,31 @@ async def test_plain_message_for_a_group_reaches_the_channel_of_a_gateway(
     assert (await soon(layer.receive(CHANNEL)), texts(outbox)) == (PLAIN, [])
 
 
-async def test_gateway_whose_channel_is_full_is_evicted() -> None:
+async def test_gateway_that_takes_nothing_from_its_full_channel_is_evicted(
+    pass_time: Callable[[float], None],
+) -> None:
     layer = LocalChannelLayer(capacity=1)
     outbox = connect(layer)
     await layer.group_add("room", CHANNEL)
     await layer.group_send("room", PLAIN)
     await layer.group_send("room", PLAIN)
+    assert layer.registry.evictions == 0
+    pass_time(STALL)
+    await layer.group_send("any", PLAIN)
     assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
     assert (outbox.close_code, layer.registry.evictions) == (CloseCode.SLOW_CONSUMER, 1)
+
+
+async def test_future_is_given_the_eviction_that_is_known_by_identity(
+    pass_time: Callable[[float], None],
+) -> None:
+    layer = LocalChannelLayer(capacity=1)
+    await layer.group_add("room", CHANNEL)
+    for _ in range(2):
+        await layer.group_send("room", PLAIN)
+    pass_time(STALL)
+    await layer.group_send("any", PLAIN)
+    assert [layer.wait(CHANNEL).result() is EVICTED for _ in range(3)] == [False, False, True]
 
 
 @pytest.mark.usefixtures("many_switches")
@@ -291,6 +310,18 @@ def test_layer_is_usable_by_one_loop_after_another() -> None:
     async_to_sync(layer.group_add)("group", CHANNEL)
     async_to_sync(layer.group_send)("group", PLAIN)
     assert async_to_sync(layer.receive)(CHANNEL) == PLAIN
+
+
+def test_groups_of_a_gateway_are_deleted_with_the_others() -> None:
+    async def run() -> None:
+        layer = LocalChannelLayer()
+        connect(layer)
+        await layer.group_add("room", CHANNEL)
+        assert layer.groups["room"] == {CHANNEL: 0.0}
+        layer.groups.clear()
+        assert layer.registry.rooms() == []
+
+    asyncio.run(run())
 
 
 async def test_message_from_a_thread_outlives_a_receiver_cancelled_just_before(

@@ -118,6 +118,14 @@ def test_value_keeps_its_type(value: Any, wrap: Any) -> None:
     assert type(copied[0] if wrap(0) else copied) is type(value)
 
 
+class Headers(dict[str, int]):
+    pass
+
+
+def test_message_of_a_subclass_of_dict_keeps_its_type() -> None:
+    assert type(copier(Headers(a=1))()) is Headers
+
+
 def test_safe_string_stays_safe() -> None:
     assert isinstance(copier({"html": mark_safe("<b>")})()["html"], SafeString)
 

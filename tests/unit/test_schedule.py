@@ -191,3 +191,42 @@ async def test_timer_of_a_closed_loop_is_taken_over(
     sweeper.expect(time.monotonic() + 10)
     pass_time(11)
     await eventually(lambda: sweep.calls == 1)
+
+
+async def test_timer_of_a_stopped_loop_is_taken_over(
+    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+) -> None:
+    async def elsewhere() -> None:
+        sweeper.expect(time.monotonic() + 10)
+
+    stopped = asyncio.new_event_loop()
+    await asyncio.to_thread(stopped.run_until_complete, elsewhere())
+    sweeper.expect(time.monotonic() + 10)
+    pass_time(11)
+    await eventually(lambda: sweep.calls == 1)
+    stopped.close()
+
+
+async def test_timer_of_a_loop_that_runs_again_leaves_the_new_one_alone(
+    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+) -> None:
+    async def elsewhere() -> None:
+        sweeper.expect(time.monotonic() + 1)
+
+    stopped = asyncio.new_event_loop()
+    await asyncio.to_thread(stopped.run_until_complete, elsewhere())
+    sweeper.expect(time.monotonic() + 10)
+    pass_time(2)
+    await asyncio.to_thread(stopped.run_until_complete, turns())
+    pass_time(9)
+    await eventually(lambda: sweep.calls == 1)
+    stopped.close()
+
+
+async def test_timer_looks_earlier_for_an_earlier_deadline(
+    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+) -> None:
+    sweeper.expect(time.monotonic() + MAX_INTERVAL)
+    sweeper.expect(time.monotonic() + 2)
+    pass_time(3)
+    await eventually(lambda: sweep.calls == 1)

@@ -1,0 +1,91 @@
+"""A layer in a forked child: empty, as it was configured, and free of its parent's locks."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from arcly_channels.layers import LocalChannelLayer
+from tests.waiting import DEADLINE
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # Since Python 3.12.
+]
+
+CHANNEL = "specific.test!own"
+MESSAGE = {"type": "test.message"}
+
+
+def succeeds_in_child(work: Callable[[], bool]) -> bool:
+    """Run `work` in a forked child, and return what it did; False if it hangs or raises."""
+    child = os.fork()
+    if not child:
+        ended = 1
+        try:
+            ended = 0 if work() else 1
+        finally:
+            os._exit(ended)
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return status == 0
+        time.sleep(0.001)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return False
+
+
+def use(layer: LocalChannelLayer) -> bool:
+    layer.group_send_now("group", MESSAGE)
+    layer.send_now(CHANNEL, MESSAGE)
+    return layer.channels[CHANNEL].qsize() == 1
+
+
+@pytest.mark.usefixtures("many_switches")
+def test_layer_works_in_a_child_whatever_threads_were_doing() -> None:
+    layer, ended = LocalChannelLayer(capacity=100), threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            layer._channels.join("group", CHANNEL)
+            layer.group_send_now("group", MESSAGE)
+            layer.send_now(CHANNEL, MESSAGE)
+            layer._channels.leave("group", CHANNEL)
+            layer.channels.clear()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert all(succeeds_in_child(lambda: use(layer)) for _ in range(20))
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+
+
+def test_layer_in_a_child_is_empty_and_configured_as_before() -> None:
+    layer = LocalChannelLayer(capacity=7, overflow="drop_oldest")
+    layer.send_now(CHANNEL, MESSAGE)
+
+    def is_new() -> bool:
+        for _ in range(7):
+            layer.send_now(CHANNEL, MESSAGE)
+        return layer.channels[CHANNEL].qsize() == 7
+
+    assert succeeds_in_child(is_new)
+    assert layer.channels[CHANNEL].qsize() == 1
+
+
+def test_layer_is_not_kept_for_the_sake_of_children() -> None:
+    layer = weakref.ref(LocalChannelLayer())
+    gc.collect()
+    assert layer() is None
