@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
 from arcly_channels.transports.sockets import HasNumber, unread
 
@@ -15,8 +16,12 @@ CHUNK = 64 * 1024
 class StreamTransport:
     """Joins what waits into one write per flush, and closes in time.
 
-    A subclass gives the three methods at the end, and calls `pause` when the connection is full and
+    A subclass gives the methods at the end, and calls `pause` when the connection is full and
     `resume` when it can take more. `bottom` is the TCP socket, from below TLS too.
+
+    While the connection is full, no more is read from the client than came already: what it causes
+    by sending, as pongs, would fill a buffer that it does not empty. A client that does read is
+    heard all the same, however much there is to send: once each time that the buffer was empty.
     """
 
     __slots__ = (
@@ -27,7 +32,9 @@ class StreamTransport:
         "_is_stopped",
         "_loop",
         "_peer",
+        "_ping",
         "_timer",
+        "_written",
     )
 
     def __init__(self, peer: Peer, bottom: HasNumber | None) -> None:
@@ -39,9 +46,12 @@ class StreamTransport:
         self._is_stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._blocked: Outbox | None = None
+        self._ping: tuple[Any, ...] | None = None
+        self._written: asyncio.Future[None] | None = None
 
     def flush(self, outbox: Outbox) -> None:
-        if self._is_full or outbox.close_code is not None:
+        is_special = self._is_full or self._is_stopped or outbox.close_code is not None
+        if is_special or not self._is_open():
             self._flush_closing_or_full(outbox)
             return
         self._write(outbox.take_wire(CHUNK))
@@ -59,11 +69,17 @@ class StreamTransport:
         pass
 
     async def stop(self) -> None:
-        self._is_full = self._is_stopped = True
-        self._blocked = None
-        if self._timer is not None and not self._is_closing:  # It had its grace.
-            self._timer.cancel()
-            self._abort()
+        try:
+            await self._wait_for_backlog()
+        finally:
+            self._is_stopped = True
+            self._blocked = None
+            if self._timer is not None and not self._is_closing:  # It had its grace.
+                self._timer.cancel()
+                self._abort()
+            elif self._timer is None and self.unread():
+                # The server closes the socket once all is sent, and may wait for that for ever.
+                self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._abort)
 
     def pause(self) -> None:
         """Leave frames in the outbox from now on."""
@@ -72,9 +88,26 @@ class StreamTransport:
     def resume(self) -> None:
         """Go on with what was left in the outbox."""
         self._is_full = False
+        self._resume_reading()
+        if self._ping is not None:
+            ping, self._ping = self._ping, None
+            self._answer(*ping)
         outbox, self._blocked = self._blocked, None
         if outbox is not None:
-            self.flush(outbox)
+            outbox.lane.run(outbox.flush)  # Not `self.flush`: nothing is raised at the server.
+
+    def _on_ping(self, *ping: Any) -> None:
+        """Answer a ping; while the connection is full only the newest, and later."""
+        if self._is_full:
+            self._ping = ping
+            self._pause_reading()
+        else:
+            self._answer(*ping)
+
+    async def _wait_for_backlog(self) -> None:
+        if self._timer is not None and not self._is_closing and self._is_open():
+            self._written = self._loop.create_future()
+            await asyncio.wait([self._written], timeout=CLOSE_TIMEOUT)
 
     def _write_out(self, outbox: Outbox) -> None:
         """Write until nothing is left or the connection is full."""
@@ -87,6 +120,9 @@ class StreamTransport:
         if self._is_stopped or self._is_closing:
             outbox.discard()
             return
+        if not self._is_open():
+            self._lose(outbox)
+            return
         self._write_out(outbox)
         if outbox.close_code is None:
             return
@@ -95,18 +131,33 @@ class StreamTransport:
         elif self._timer is None:
             self._timer = self._loop.call_later(self._peer.grace, self._close, outbox)
 
+    def _lose(self, outbox: Outbox) -> None:
+        """End with a client that its server has given up, and may wait for for ever."""
+        outbox.discard()
+        outbox.close(CUT)
+        self._await_end()
+
     def _close(self, outbox: Outbox) -> None:
         """Send the close frame behind what was written, and abort if that does not help."""
         outbox.discard()
+        self._await_end()
+        self._send_close(outbox.close_code or 1000, outbox.close_reason)
+
+    def _await_end(self) -> None:
         self._is_closing = True
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._give_up)
-        self._send_close(outbox.close_code or 1000, outbox.close_reason)
+        if self._written is not None and not self._written.done():
+            self._written.set_result(None)
 
     def _give_up(self) -> None:
         self._abort()
         self._peer.abandon()
+
+    def _is_open(self) -> bool:
+        """Return whether the server still takes frames for this client."""
+        raise NotImplementedError
 
     def _write(self, data: bytes) -> None:
         raise NotImplementedError
@@ -115,4 +166,14 @@ class StreamTransport:
         raise NotImplementedError
 
     def _abort(self) -> None:
+        raise NotImplementedError
+
+    def _answer(self, *ping: Any) -> None:
+        """Answer a ping, given as the server has it."""
+        raise NotImplementedError
+
+    def _pause_reading(self) -> None:
+        raise NotImplementedError
+
+    def _resume_reading(self) -> None:
         raise NotImplementedError

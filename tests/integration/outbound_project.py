@@ -36,6 +36,10 @@ transports: WeakSet[Transport] = WeakSet()
 
 
 class Gateway(GatewayConsumer):
+    async def authorize(self) -> None:
+        if self.scope["path"] == "/doubtful":
+            await asyncio.sleep(0.3)
+
     async def on_connect(self) -> None:
         assert self._transport is not None
         transports.add(self._transport)
@@ -87,6 +91,15 @@ class Gateway(GatewayConsumer):
         await self.close(4001)
         raise StopConsumer
 
+    @subscribe("sleep")
+    async def sleep(self, seconds: float) -> None:
+        await self.emit("good night")
+        await asyncio.sleep(seconds)
+
+    @subscribe("goodbye")
+    async def goodbye(self, _: Any) -> None:
+        await self.close(4002)
+
     @subscribe("take")
     async def take(self, data: dict[str, Any]) -> None:
         await asyncio.sleep(0.0005)  # A handler that has something to do.
@@ -126,7 +139,9 @@ class Hiding:
         await self.inner(scope, receive, hidden)
 
 
-routes = URLRouter([path(name, Gateway.as_asgi()) for name in ("", "control", "thoughtful")])
+routes = URLRouter(
+    [path(name, Gateway.as_asgi()) for name in ("", "control", "thoughtful", "doubtful")]
+)
 application = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(routes)})
 hidden = Hiding(application)
 found_again = GatewayApplication(hidden)
