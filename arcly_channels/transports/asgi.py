@@ -28,6 +28,7 @@ class AsgiTransport:
         self._closing: asyncio.Task[None] | None = None
         self._hurry: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._is_stopped = False
         self.is_blocked = False
 
@@ -38,6 +39,8 @@ class AsgiTransport:
         if self._writer is None and outbox.frames:
             writer = self._loop.create_task(self._write(outbox))
             self._writer = None if writer.done() else writer  # An eager one may have ended.
+            if self._watch is None and self._writer is not None:
+                self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look, outbox)
         if self._closing is None and outbox.close_code is not None:
             self._closing = self._loop.create_task(self._close(outbox))
 
@@ -49,8 +52,9 @@ class AsgiTransport:
 
     async def stop(self) -> None:
         self._is_stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
         try:
             if self._closing is not None:
                 await self._wait_for_close(self._closing)
@@ -89,21 +93,31 @@ class AsgiTransport:
             self._writer, self.is_blocked = None, False
 
     def _is_open(self) -> bool:
-        """Return whether what is sent gets anywhere.
+        """Return whether what is sent gets anywhere, as far as the server shows it.
 
         hypercorn drops it without a word once the client has sent a close frame, but tells the
         application of that only when the client has read the answer.
         """
-        connection = getattr(getattr(self._peer.send, "__self__", None), "connection", None)
-        state = getattr(connection, "state", None)
-        return getattr(state, "name", None) not in {"REMOTE_CLOSING", "CLOSED"}
+        owner = getattr(self._peer.send, "__self__", None)
+        state = getattr(getattr(owner, "connection", owner), "state", None)
+        return getattr(state, "name", "OPEN") == "OPEN"
+
+    def _look(self, outbox: Outbox) -> None:
+        """See now and then whether a client that takes nothing is still the server's."""
+        self._watch = None
+        if self._writer is None:
+            return
+        if self._is_open():
+            self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look, outbox)
+        else:
+            self._lose(outbox)
 
     def _lose(self, outbox: Outbox) -> None:
         """End with a client that its server has given up, if the server does not say so soon."""
         outbox.discard()
         if self._timer is None and not self._is_stopped:
             self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._give_up)
-            outbox.lane.run(outbox.close, CUT)
+            outbox.lane.call(outbox.close, CUT)
 
     def _give_up(self) -> None:
         self._reset()

@@ -34,6 +34,7 @@ class StreamTransport:
         "_peer",
         "_ping",
         "_timer",
+        "_watch",
         "_written",
     )
 
@@ -47,6 +48,7 @@ class StreamTransport:
         self._timer: asyncio.TimerHandle | None = None
         self._blocked: Outbox | None = None
         self._ping: tuple[Any, ...] | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
 
     def flush(self, outbox: Outbox) -> None:
@@ -74,6 +76,8 @@ class StreamTransport:
         finally:
             self._is_stopped = True
             self._blocked = None
+            if self._watch is not None:
+                self._watch.cancel()
             if self._timer is not None and not self._is_closing:  # It had its grace.
                 self._timer.cancel()
                 self._abort()
@@ -94,7 +98,7 @@ class StreamTransport:
             self._answer(*ping)
         outbox, self._blocked = self._blocked, None
         if outbox is not None:
-            outbox.lane.run(outbox.flush)  # Not `self.flush`: nothing is raised at the server.
+            outbox.lane.call(outbox.flush)  # Not `self.flush`: nothing is raised at the server.
 
     def _on_ping(self, *ping: Any) -> None:
         """Answer a ping; while the connection is full only the newest, and later."""
@@ -115,6 +119,19 @@ class StreamTransport:
             self._write(data)
         if outbox.frames:
             self._blocked = outbox
+            if self._watch is None:
+                self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look)
+
+    def _look(self) -> None:
+        """See now and then whether a client that takes nothing is still the server's."""
+        self._watch = None
+        outbox = self._blocked
+        if outbox is None:
+            return
+        if self._is_open():
+            self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look)
+        else:
+            outbox.lane.call(self._lose, outbox)
 
     def _flush_closing_or_full(self, outbox: Outbox) -> None:
         if self._is_stopped or self._is_closing:

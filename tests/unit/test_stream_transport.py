@@ -80,7 +80,7 @@ def no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put(outbox: Outbox, text: str) -> None:
-    outbox.lane.run(outbox.put, Frame.from_text(text))
+    outbox.lane.call(outbox.put, Frame.from_text(text))
 
 
 async def test_only_the_newest_ping_is_answered_when_the_connection_is_not_full_any_more(
@@ -140,7 +140,7 @@ async def test_stopping_lets_the_backlog_and_the_close_out(
 ) -> None:
     connection.pause()
     put(outbox, "last")
-    outbox.lane.run(outbox.close, 1011)
+    outbox.lane.call(outbox.close, 1011)
     await turns()
     stopping = asyncio.create_task(connection.stop())
     await turns()
@@ -155,7 +155,7 @@ async def test_stopping_does_not_wait_for_ever_for_a_backlog(
 ) -> None:
     connection.pause()
     put(outbox, "last")
-    outbox.lane.run(outbox.close, 1011)
+    outbox.lane.call(outbox.close, 1011)
     await turns()
     await soon(connection.stop())
     assert connection.happened == ["aborted"]
