@@ -76,6 +76,15 @@ class Gateway(GatewayConsumer):
             await asyncio.sleep(data["every"])
         await self.emit("done")
 
+    @subscribe("sleep")
+    async def sleep(self, seconds: float) -> None:
+        await self.emit("good night")
+        await asyncio.sleep(seconds)
+
+    @subscribe("goodbye")
+    async def goodbye(self, _: Any) -> None:
+        await self.close(4002)
+
     @subscribe("mixed")
     async def mixed(self, count: int) -> None:
         """Alternate emits and broadcasts, then close, all without waiting for anything else."""
@@ -90,15 +99,6 @@ class Gateway(GatewayConsumer):
         await self.emit("last")
         await self.close(4001)
         raise StopConsumer
-
-    @subscribe("sleep")
-    async def sleep(self, seconds: float) -> None:
-        await self.emit("good night")
-        await asyncio.sleep(seconds)
-
-    @subscribe("goodbye")
-    async def goodbye(self, _: Any) -> None:
-        await self.close(4002)
 
     @subscribe("take")
     async def take(self, data: dict[str, Any]) -> None:

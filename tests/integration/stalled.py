@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """Return a client's frame of at most 125 bytes, masked with nothing."""
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+    """Return a client's frame, masked with nothing."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else struct.pack("!BQ", 0xFF, size)
+    return bytes([0x80 | opcode]) + length + bytes(4) + payload
 
 
 class StalledClient:
@@ -54,19 +56,17 @@ class StalledClient:
             raise ConnectionError(answer.decode())
 
     def send(self, opcode: int, payload: bytes) -> None:
-        """Send a frame of at most 125 bytes, masked with nothing."""
+        """Send a frame."""
         self._socket.sendall(frame(opcode, payload))
 
-    def flood(self, opcode: int, size: int) -> int:
-        """Send frames of `size` bytes in all, or as many as the server takes; return the bytes."""
-        frames = memoryview(frame(opcode, b"x" * 125) * (size // 131))
-        sent = 0
+    def flood(self, opcode: int, payload: bytes, times: int) -> None:
+        """Send a frame many times, or as often as the server takes it."""
+        frames = memoryview(frame(opcode, payload) * times)
         self._socket.settimeout(2)  # What was not taken by then is not going to be.
         with suppress(TimeoutError, ConnectionError):
-            while sent < len(frames):
-                sent += self._socket.send(frames[sent : sent + 2**16])
+            while frames:
+                frames = frames[self._socket.send(frames[: 2**16]) :]
         self._socket.settimeout(20)
-        return sent
 
     def reset(self) -> None:
         """Leave without a word."""

@@ -1,11 +1,13 @@
-"""Pings and messages from a client that reads nothing, which must not cost the server memory.
+"""The way in on real servers: pings and frames that nobody reads must not cost memory.
 
-granian answers pings itself, into a buffer without bound that nothing in Python reaches.
+Two are left out: granian answers pings itself, into a buffer without bound that nothing in Python
+reaches; uvicorn's legacy implementation keeps `--ws-max-queue` (32) frames of any size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,7 +17,8 @@ from tests.integration.test_outbound import SERVERS, report
 from tests.memory import peak_memory, process_of, reset_peak_memory
 from tests.servers import Server
 
-PING, PINGS = 9, 60_000_000
+TEXT, PING = 1, 9
+PADDING = b"x" * 125
 
 
 @pytest.fixture(params=SERVERS, scope="module")
@@ -34,15 +37,33 @@ def control(server: Server) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize("server", sorted({*SERVERS} - {"granian"}), indirect=True)
-def test_pings_that_are_not_read_cost_no_memory(server: Server, control: Client) -> None:
+@contextmanager
+def little_memory(server: Server, control: Client, most: int) -> Iterator[None]:
+    """Fail if the server takes more than `most` bytes of memory meanwhile."""
     pid = process_of(server.pid)
+    report(control)
     reset_peak_memory(pid)
     before = peak_memory(pid)
-    with StalledClient(server.host) as stalled:
-        stalled.flood(PING, PINGS)
-        report(control)
-        assert peak_memory(pid) - before < 8_000_000
+    yield
+    report(control)
+    assert peak_memory(pid) - before < most
+
+
+@pytest.mark.parametrize("server", sorted({*SERVERS} - {"granian"}), indirect=True)
+def test_pings_that_are_not_read_cost_no_memory(server: Server, control: Client) -> None:
+    with little_memory(server, control, 8_000_000), StalledClient(server.host) as stalled:
+        stalled.flood(PING, PADDING, 60_000_000 // len(PADDING))
+    report(control, lambda now: now["connections"] == 1)
+
+
+@pytest.mark.parametrize("server", sorted({*SERVERS} - {"uvicorn legacy"}), indirect=True)
+def test_frames_that_wait_for_a_busy_handler_cost_little_memory(
+    server: Server, control: Client
+) -> None:
+    with little_memory(server, control, 24_000_000), StalledClient(server.host, "/control") as busy:
+        busy.send(TEXT, b'{"event":"sleep","data":3}')
+        busy.flood(TEXT, b" " * 1_000_000, 60)
+        busy.reset()
     report(control, lambda now: now["connections"] == 1)
 
 
@@ -58,8 +79,8 @@ def test_a_client_that_reads_late_is_heard_and_served(server: Server, control: C
         report(control, lambda now: now["members"] == 1)
         control.send("burst", 200)
         assert control.receive()["event"] == "done"
-        stalled.flood(PING, 100_000)
-        stalled.send(1, b'{"event":"goodbye"}')
+        stalled.flood(PING, PADDING, 1000)
+        stalled.send(TEXT, b'{"event":"goodbye"}')
         texts, code = stalled.read_frames()
         assert len(texts) == 201
         assert code == 4002
