@@ -33,7 +33,9 @@ class AsgiTransport:
         self.is_blocked = False
 
     def flush(self, outbox: Outbox) -> None:
-        if self._is_stopped or self._timer is not None:
+        if self._is_stopped:
+            return  # What is left is the writer's, if the close is still to get out.
+        if self._timer is not None:
             outbox.discard()
             return
         if self._writer is None and outbox.frames:

@@ -232,7 +232,7 @@ async def test_what_was_put_before_the_end_is_out_when_it_is_stopped(
     put(outbox, "a", "b")
     close(outbox, 1011)
     outbox.lane.call(outbox.flush)  # All in the turn in which the consumer ends.
-    await soon(transport.stop())
+    await transport.stop()
     assert server.sent == [("send", "a"), ("send", "b"), ("close", 1011)]
 
 
