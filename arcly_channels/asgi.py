@@ -14,9 +14,10 @@ Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 class GatewayApplication:
     """Put this outermost in `asgi.py`: `application = GatewayApplication(application)`.
 
-    It passes the server's `receive` and `send` down in the scope's `extensions`. It is needed only
-    where middleware replaces `send` by a function of its own; a warning says so on Daphne. What
-    such middleware does to outgoing WebSocket messages does not happen to a gateway's frames then.
+    It passes the server's `receive` and `send` down in the scope's `extensions`, and the addresses
+    of the connection. It is needed only where middleware replaces `send` by a function of its own,
+    or (on granian) changes `client` to what a proxy's headers say; a warning says so. What such
+    middleware does to outgoing WebSocket messages does not happen to a gateway's frames then.
     """
 
     def __init__(self, application: Application) -> None:
@@ -24,6 +25,7 @@ class GatewayApplication:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            given = {EXTENSION: {"receive": receive, "send": send}}
+            ends = {name: scope[name] for name in ("client", "server") if name in scope}
+            given = {EXTENSION: {"receive": receive, "send": send, "ends": ends}}
             scope = {**scope, "extensions": {**scope.get("extensions", {}), **given}}
         await self.application(scope, receive, send)

@@ -191,21 +191,20 @@ class Outbox:
 
     def take(self) -> Frame | None:
         """Remove and return the oldest frame, or return None when nothing waits."""
-        frames = self.take_batch(1)
-        return frames[0] if frames else None
+        if len(self.frames) < 2:
+            return self._take_all().pop() if self.frames else None
+        return self._take_first(1)[0]
 
     def take_batch(self, limit: int) -> list[Frame]:
         """Remove and return the oldest frames: about `limit` bytes of them, and at least one."""
-        frames = self.frames
-        number = 1 + sum(1 for total in accumulate(map(_size, frames)) if total < limit)
+        frames, number = self.frames, 1
+        for total in accumulate(map(_size, frames)):
+            if total >= limit:
+                break
+            number += 1
         if number >= len(frames):
             return self._take_all()
-        batch = frames[:number]
-        del frames[:number]  # At once: one at a time is quadratic in the length of a backlog.
-        self.taken += number
-        if self.is_pressed and self._is_below_low_water():
-            self._relieve()
-        return batch
+        return self._take_first(number)  # At once: one by one is quadratic in a long backlog.
 
     def take_wire(self, limit: int) -> bytes:
         """Remove frames of about `limit` bytes, at least one; return them as they go on the wire.
@@ -263,6 +262,14 @@ class Outbox:
     @property
     def _high_frames(self) -> int:
         return (self.max_frames + 1) // 2
+
+    def _take_first(self, number: int) -> list[Frame]:
+        batch = self.frames[:number]
+        del self.frames[:number]
+        self.taken += number
+        if self.is_pressed and self._is_below_low_water():
+            self._relieve()
+        return batch
 
     def _take_all(self) -> list[Frame]:
         frames, self.frames = self.frames, []

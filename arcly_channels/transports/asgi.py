@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import lru_cache
 
-from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Message, Peer
 from arcly_channels.transports.sockets import find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
@@ -23,17 +24,25 @@ class AsgiTransport:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
         self._descriptor = find_descriptor(peer.send, peer.scope)
-        self.is_blocked = False
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._hurry: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._is_stopped = False
+        self.is_blocked = False
 
     def flush(self, outbox: Outbox) -> None:
         if self._is_stopped:
+            return  # What is left is the writer's, if the close is still to get out.
+        if self._timer is not None:
             outbox.discard()
             return
         if self._writer is None and outbox.frames:
-            self._writer = self._loop.create_task(self._write(outbox))
+            writer = self._loop.create_task(self._write(outbox))
+            self._writer = None if writer.done() else writer  # An eager one may have ended.
+            if self._watch is None and self._writer is not None:
+                self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look, outbox)
         if self._closing is None and outbox.close_code is not None:
             self._closing = self._loop.create_task(self._close(outbox))
 
@@ -45,27 +54,76 @@ class AsgiTransport:
 
     async def stop(self) -> None:
         self._is_stopped = True
-        if (writer := self._writer) is not None:
-            writer.cancel()
-            await asyncio.wait([writer], timeout=CLOSE_TIMEOUT)
-        if self._closing is not None:
-            await asyncio.wait([self._closing], timeout=2 * CLOSE_TIMEOUT)
-            self._closing.cancel()
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
+        try:
+            if self._closing is not None:
+                await self._wait_for_close(self._closing)
+        finally:
+            tasks = [each for each in (self._writer, self._closing) if each is not None]
+            for each in tasks:
+                each.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+            if self.unread():  # The server may wait for ever for the client to take that.
+                self._loop.call_later(CLOSE_TIMEOUT, self._reset)
+
+    async def _wait_for_close(self, closing: asyncio.Task[None]) -> None:
+        """Let what waits get out, and the close behind it, but not for all of the grace."""
+        await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+        if self._hurry is not None and not self._hurry.done():
+            self._hurry.set_result(None)
+        await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
 
     async def _write(self, outbox: Outbox) -> None:
         try:
-            while (frame := outbox.take()) is not None:
+            while self._is_open() and (frame := outbox.take()) is not None:
                 self.is_blocked = True
                 await self._peer.send(_message(frame))
                 self.is_blocked = False
         except OSError:
-            outbox.discard()  # The client is gone: ASGI says so with an OSError.
+            self._lose(outbox)  # The client is gone: ASGI says so with an OSError.
         except Exception:
             outbox.discard()
             logger.exception("The server refused a frame; the connection is given up")
             self._peer.abandon()
+        else:
+            if outbox.frames:
+                self._lose(outbox)
         finally:
             self._writer, self.is_blocked = None, False
+
+    def _is_open(self) -> bool:
+        """Return whether what is sent gets anywhere, as far as the server shows it.
+
+        hypercorn drops it without a word once the client has sent a close frame, but tells the
+        application of that only when the client has read the answer.
+        """
+        owner = getattr(self._peer.send, "__self__", None)
+        state = getattr(getattr(owner, "connection", owner), "state", None)
+        return getattr(state, "name", "OPEN") == "OPEN"
+
+    def _look(self, outbox: Outbox) -> None:
+        """See now and then whether a client that takes nothing is still the server's."""
+        self._watch = None
+        if self._writer is None:
+            return
+        if self._is_open():
+            self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look, outbox)
+        else:
+            self._lose(outbox)
+
+    def _lose(self, outbox: Outbox) -> None:
+        """End with a client that its server has given up, if the server does not say so soon."""
+        outbox.discard()
+        if self._timer is None and not self._is_stopped:
+            self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._give_up)
+            outbox.lane.call(outbox.close, CUT)
+
+    def _give_up(self) -> None:
+        self._reset()
+        self._peer.abandon()
 
     async def _close(self, outbox: Outbox) -> None:
         """Give the writer its grace, then close, or reset the connection of who does not read.
@@ -74,7 +132,9 @@ class AsgiTransport:
         """
         writer = self._writer
         if writer is not None:
-            await asyncio.wait([writer], timeout=self._peer.grace)
+            self._hurry = self._loop.create_future()
+            ends = asyncio.FIRST_COMPLETED
+            await asyncio.wait([writer, self._hurry], timeout=self._peer.grace, return_when=ends)
         outbox.discard()
         self._peer.abandon()
         await asyncio.sleep(0)  # granian takes no close while a `receive` is pending.
@@ -85,14 +145,10 @@ class AsgiTransport:
             self._reset()
 
     def _reset(self) -> None:
-        if self._descriptor is None:
-            logger.warning(
-                "A connection could not be reset, as its socket was not found: its client may keep "
-                "it open. Behind middleware that changes the client's address, put "
-                "arcly_channels.asgi.GatewayApplication around the whole application."
-            )
-        else:
+        if self._descriptor is not None:
             self._descriptor.reset()
+        else:
+            _warn_of_reset()
 
     async def _send_close(self, code: int, reason: str) -> None:
         # Not `wait_for`: there are servers whose `send` does not end when it is cancelled.
@@ -101,6 +157,15 @@ class AsgiTransport:
         sending.add_done_callback(_log_failure)
         await asyncio.wait([sending], timeout=CLOSE_TIMEOUT)
         sending.cancel()
+
+
+@lru_cache(maxsize=1)
+def _warn_of_reset() -> None:
+    logger.warning(
+        "A connection could not be reset, as its socket was not found: a client that does not read "
+        "may keep it open. Where middleware changes the client's address, put "
+        "arcly_channels.asgi.GatewayApplication around the whole application."
+    )
 
 
 def _log_failure(sending: asyncio.Future[None]) -> None:

@@ -3,7 +3,7 @@
 Daphne's `send` never waits: it writes into Twisted's buffer, which has no bound, and its `receive`
 reads from a queue that has none either. So this registers itself as the producer of the connection,
 leaves frames in the outbox while Twisted holds more than 64 KiB for a slow client, and stops
-reading while the application is behind.
+reading while the application or the client is behind.
 
 It uses private parts of Daphne, autobahn and Twisted. `find_protocol` returns None for a Daphne
 that looks different, and then the ASGI transport serves; a test pins what is used here.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakSet
@@ -24,11 +25,12 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.transports.base import Peer
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
 from arcly_channels.transports.stream import StreamTransport
 
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
+_NEEDED = ("sendCloseFrame", "onMessage", "onPing", "onPong", "muted")
 _POLL = 0.01  # Seconds between two looks at what is still open, at shutdown only.
 
 
@@ -43,7 +45,7 @@ def find_protocol(send: object) -> Any | None:
     is_known = (
         isinstance(protocol, WebSocketProtocol)
         and getattr(protocol, "_perMessageCompress", protocol) is None
-        and all(hasattr(protocol, name) for name in ("sendCloseFrame", "onMessage", "onPong"))
+        and all(hasattr(protocol, name) for name in _NEEDED)
         and all(hasattr(connection, name) for name in ("registerProducer", "abortConnection"))
     )
     return protocol if is_known else None
@@ -78,19 +80,32 @@ class DaphneTransport(StreamTransport):
         bottom = getattr(self._plain, "socket", None)  # None: the client has left already.
         super().__init__(peer, bottom)
         self._socket = bottom if is_plain else None
+        self._queue = _inbound_queue(peer.receive)
+        self._sizes: list[int] = []
+        self._inbound_bytes = 0
+        self._is_reading_paused = False
         self._connection.unregisterProducer()  # The HTTP channel's, from before the upgrade.
         self._connection.registerProducer(self, True)
-        self._queue = _inbound_queue(peer.receive)
-        self._is_reading_paused = False
         _end_with_reactor(self)
-        protocol.onMessage = self._on_message
-        protocol.onPong = self._on_pong
-        protocol.onAutoPingTimeout = self._on_ping_timeout
+        for name, hook in self._hooks():
+            setattr(protocol, name, hook)
+
+    def _hooks(self) -> list[tuple[str, Callable[..., None]]]:
+        return [
+            ("onMessage", self._on_message),
+            ("onPing", self._on_ping),
+            ("onPong", self._on_pong),
+            ("onAutoPingTimeout", self._on_ping_timeout),
+        ]
 
     async def stop(self) -> None:
-        await super().stop()
-        for name in ("onMessage", "onPong", "onAutoPingTimeout"):
-            vars(self._protocol).pop(name, None)
+        try:
+            await super().stop()
+        finally:
+            for name, _ in self._hooks():
+                vars(self._protocol).pop(name, None)
+            self._protocol.muted = True  # Nobody will take what the client goes on sending.
+            self._resume_reading()  # It answers our close, maybe behind that.
 
     @property
     def is_over(self) -> bool:
@@ -101,6 +116,14 @@ class DaphneTransport(StreamTransport):
         """Close now, as the server is about to end."""
         self._peer.shut_down()
 
+    def cancel(self) -> None:
+        """Cancel the application, unless it has ended or Daphne has done so."""
+        connection = self._protocol.server.connections.get(self._protocol, {})
+        task = connection.get("application_instance")
+        # Python 3.10 cannot tell: whoever says goodbye for long is cancelled a second time there.
+        if task is not None and not getattr(task, "cancelling", int)():
+            task.cancel()
+
     # Outbound: Twisted's producer interface
 
     def pauseProducing(self) -> None:  # noqa: N802
@@ -110,12 +133,13 @@ class DaphneTransport(StreamTransport):
         self.resume()
 
     def stopProducing(self) -> None:  # noqa: N802
-        self.pause()
+        self._is_full = True
+
+    def _is_open(self) -> bool:
+        return bool(self._protocol.state == OPEN)
 
     def _write(self, data: bytes) -> None:
         connection = self._connection
-        if self._protocol.state != OPEN:
-            return
         if self._socket is None or connection._tempDataLen or connection.dataBuffer:
             connection.write(data)
             return
@@ -150,15 +174,39 @@ class DaphneTransport(StreamTransport):
     # Inbound
 
     def received(self) -> None:
-        if self._is_reading_paused and self._queue.qsize() <= self._peer.inbound // 2:
-            self._is_reading_paused = False
-            self._connection.resumeProducing()
+        taken = len(self._sizes) - self._queue.qsize()
+        if taken > 0:
+            self._inbound_bytes -= sum(self._sizes[:taken])
+            del self._sizes[:taken]
+        self._resume_reading()
 
     def _on_message(self, payload: bytes, is_binary: bool) -> None:
         type(self._protocol).onMessage(self._protocol, payload, is_binary)
-        if not self._is_reading_paused and self._queue.qsize() > self._peer.inbound > 0:
+        self._sizes.append(len(payload))
+        self._inbound_bytes += len(payload)
+        if self._is_full or not self._is_inbound_within(1):
+            self._pause_reading()
+
+    def _is_inbound_within(self, part: int) -> bool:
+        """Return whether what waits for the application is within one `part` of its bounds."""
+        frames, size = self._peer.inbound, self._peer.inbound_bytes
+        return self._is_stopped or (
+            (not frames or self._queue.qsize() <= frames // part)
+            and (not size or self._inbound_bytes <= size // part)
+        )
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused:
             self._is_reading_paused = True
             self._connection.pauseProducing()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused and not self._is_full and self._is_inbound_within(2):
+            self._is_reading_paused = False
+            self._connection.resumeProducing()
+
+    def _answer(self, *ping: Any) -> None:
+        type(self._protocol).onPing(self._protocol, *ping)
 
     def _on_pong(self, payload: bytes) -> None:
         type(self._protocol).onPong(self._protocol, payload)
@@ -166,7 +214,7 @@ class DaphneTransport(StreamTransport):
 
     def _on_ping_timeout(self) -> None:
         """Ask a client again whose pong waits behind frames that we do not read."""
-        if self._is_reading_paused:
+        if self._is_reading_paused and not self._is_full:
             self._protocol._sendAutoPing()  # Nothing else would ever send the next one.
         else:
             type(self._protocol).onAutoPingTimeout(self._protocol)
@@ -206,9 +254,22 @@ def _shut_down() -> Deferred[None] | None:
 
 
 async def _drain(transports: list[DaphneTransport], seconds: float) -> None:
-    """Wait until the applications have ended and the peers have answered, if they do in time."""
+    """Wait until the applications have ended and the peers have answered, if they do in time.
+
+    Whose handler does not end by itself is cancelled early enough to say goodbye.
+    """
+    patience = min(CLOSE_TIMEOUT, seconds / 2)
+    if not await _are_over(transports, patience):
+        for transport in transports:
+            transport.cancel()
+        await _are_over(transports, seconds - patience)
+
+
+async def _are_over(transports: list[DaphneTransport], seconds: float) -> bool:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    # autobahn has no event for the change of its state.
-    while loop.time() < deadline and not all(each.is_over for each in transports):  # noqa: ASYNC110
-        await asyncio.sleep(_POLL)
+    while not all(each.is_over for each in transports):
+        if loop.time() >= deadline:
+            return False
+        await asyncio.sleep(_POLL)  # autobahn has no event for the change of its state.
+    return True

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from arcly_channels.transports import uvicorn
 from arcly_channels.transports.asgi import AsgiTransport
-from arcly_channels.transports.base import Peer, Receive, Send, Transport
+from arcly_channels.transports.base import Peer, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ _MAX_WRAPPERS = 16
 
 def select_transport(peer: Peer) -> Transport:
     """Return a transport for a connection that was just accepted."""
-    receive, send = _of_server(peer)
-    peer = peer._replace(receive=receive, send=send)
+    peer = _of_server(peer)
+    send = peer.send
     if "daphne.server" in sys.modules:  # Never the first to import it: it installs a reactor.
         from arcly_channels.transports import daphne
 
@@ -36,18 +36,19 @@ def select_transport(peer: Peer) -> Transport:
     return AsgiTransport(peer)
 
 
-def _of_server(peer: Peer) -> tuple[Receive, Send]:
-    """Return the server's own callables, from under the usual middleware."""
+def _of_server(peer: Peer) -> Peer:
+    """Return `peer` with the server's own callables, from under the usual middleware."""
     given = peer.scope.get("extensions", {}).get(EXTENSION)
     if given is not None:
-        return given["receive"], given["send"]
+        scope = {**peer.scope, **given["ends"]}
+        return peer._replace(scope=scope, receive=given["receive"], send=given["send"])
     send = peer.send
     for _ in range(_MAX_WRAPPERS):  # Channels' session middleware keeps the one it wraps.
         inner = getattr(getattr(send, "__self__", None), "real_send", None)
         if inner is None:
             break
         send = inner
-    return peer.receive, send
+    return peer._replace(send=send)
 
 
 @lru_cache(maxsize=1)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
 from arcly_channels.transports.sockets import HasNumber, unread
 
 CHUNK = 64 * 1024
 """Bytes that are written before asking again whether the connection is full."""
 
+CHUNKS = 16
+"""How many of those are written to a peer that takes them before others get a turn."""
+
 
 class StreamTransport:
     """Joins what waits into one write per flush, and closes in time.
 
-    A subclass gives the three methods at the end, and calls `pause` when the connection is full and
+    A subclass gives the methods at the end, and calls `pause` when the connection is full and
     `resume` when it can take more. `bottom` is the TCP socket, from below TLS too.
+
+    While the connection is full, no more is read from the client than came already: what it causes
+    by sending, as pongs, would fill a buffer that it does not empty. A client that does read is
+    heard all the same, however much there is to send: once each time that the buffer was empty.
     """
 
     __slots__ = (
@@ -27,7 +35,10 @@ class StreamTransport:
         "_is_stopped",
         "_loop",
         "_peer",
+        "_ping",
         "_timer",
+        "_watch",
+        "_written",
     )
 
     def __init__(self, peer: Peer, bottom: HasNumber | None) -> None:
@@ -39,9 +50,13 @@ class StreamTransport:
         self._is_stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._blocked: Outbox | None = None
+        self._ping: tuple[Any, ...] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._written: asyncio.Future[None] | None = None
 
     def flush(self, outbox: Outbox) -> None:
-        if self._is_full or outbox.close_code is not None:
+        is_special = self._is_full or self._is_stopped or outbox.close_code is not None
+        if is_special or not self._is_open():
             self._flush_closing_or_full(outbox)
             return
         self._write(outbox.take_wire(CHUNK))
@@ -59,11 +74,19 @@ class StreamTransport:
         pass
 
     async def stop(self) -> None:
-        self._is_full = self._is_stopped = True
-        self._blocked = None
-        if self._timer is not None and not self._is_closing:  # It had its grace.
-            self._timer.cancel()
-            self._abort()
+        try:
+            await self._wait_for_backlog()
+        finally:
+            self._is_stopped = True
+            self._blocked = None
+            if self._watch is not None:
+                self._watch.cancel()
+            if self._timer is not None and not self._is_closing:  # It had its grace.
+                self._timer.cancel()
+                self._abort()
+            elif self._timer is None and self.unread():
+                # The server closes the socket once all is sent, and may wait for that for ever.
+                self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._abort)
 
     def pause(self) -> None:
         """Leave frames in the outbox from now on."""
@@ -72,20 +95,58 @@ class StreamTransport:
     def resume(self) -> None:
         """Go on with what was left in the outbox."""
         self._is_full = False
+        self._resume_reading()
+        if self._ping is not None:
+            ping, self._ping = self._ping, None
+            self._answer(*ping)
         outbox, self._blocked = self._blocked, None
         if outbox is not None:
-            self.flush(outbox)
+            outbox.lane.call(outbox.flush)  # Not `self.flush`: nothing is raised at the server.
+
+    def _on_ping(self, *ping: Any) -> None:
+        """Answer a ping; while the connection is full only the newest, and later."""
+        if self._is_full:
+            self._ping = ping
+            self._pause_reading()
+        else:
+            self._answer(*ping)
+
+    async def _wait_for_backlog(self) -> None:
+        if self._timer is not None and not self._is_closing and self._is_open():
+            self._written = self._loop.create_future()
+            await asyncio.wait([self._written], timeout=CLOSE_TIMEOUT)
 
     def _write_out(self, outbox: Outbox) -> None:
         """Write until nothing is left or the connection is full."""
+        chunks = 0
         while not self._is_full and (data := outbox.take_wire(CHUNK)):
             self._write(data)
+            chunks += 1
+            if chunks == CHUNKS and outbox.frames:
+                outbox.lane.ready.append(outbox)  # After the others have had their turn.
+                return
         if outbox.frames:
             self._blocked = outbox
+            if self._watch is None:
+                self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look)
+
+    def _look(self) -> None:
+        """See now and then whether a client that takes nothing is still the server's."""
+        self._watch = None
+        outbox = self._blocked
+        if outbox is None:
+            return
+        if self._is_open():
+            self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look)
+        else:
+            outbox.lane.call(self._lose, outbox)
 
     def _flush_closing_or_full(self, outbox: Outbox) -> None:
         if self._is_stopped or self._is_closing:
             outbox.discard()
+            return
+        if not self._is_open():
+            self._lose(outbox)
             return
         self._write_out(outbox)
         if outbox.close_code is None:
@@ -95,18 +156,33 @@ class StreamTransport:
         elif self._timer is None:
             self._timer = self._loop.call_later(self._peer.grace, self._close, outbox)
 
+    def _lose(self, outbox: Outbox) -> None:
+        """End with a client that its server has given up, and may wait for for ever."""
+        outbox.discard()
+        outbox.close(CUT)
+        self._await_end()
+
     def _close(self, outbox: Outbox) -> None:
         """Send the close frame behind what was written, and abort if that does not help."""
         outbox.discard()
+        self._await_end()
+        self._send_close(outbox.close_code or 1000, outbox.close_reason)
+
+    def _await_end(self) -> None:
         self._is_closing = True
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._give_up)
-        self._send_close(outbox.close_code or 1000, outbox.close_reason)
+        if self._written is not None and not self._written.done():
+            self._written.set_result(None)
 
     def _give_up(self) -> None:
         self._abort()
         self._peer.abandon()
+
+    def _is_open(self) -> bool:
+        """Return whether the server still takes frames for this client."""
+        raise NotImplementedError
 
     def _write(self, data: bytes) -> None:
         raise NotImplementedError
@@ -115,4 +191,14 @@ class StreamTransport:
         raise NotImplementedError
 
     def _abort(self) -> None:
+        raise NotImplementedError
+
+    def _answer(self, *ping: Any) -> None:
+        """Answer a ping, given as the server has it."""
+        raise NotImplementedError
+
+    def _pause_reading(self) -> None:
+        raise NotImplementedError
+
+    def _resume_reading(self) -> None:
         raise NotImplementedError

@@ -16,7 +16,10 @@ from arcly_channels.transports.stream import CHUNK, StreamTransport
 
 logger = logging.getLogger(__name__)
 
-_NEEDED = ("handshake_complete", "close_sent", "pause_writing", "resume_writing", "transport")
+_NEEDED = (
+    *("handshake_complete", "close_sent", "read_paused", "transport"),
+    *("pause_writing", "resume_writing", "handle_ping"),
+)
 
 
 def find_protocol(send: object) -> Any | None:
@@ -37,29 +40,53 @@ class UvicornTransport(StreamTransport):
         self._protocol = protocol
         self._connection: asyncio.Transport = protocol.transport
         self._connection.set_write_buffer_limits(high=CHUNK)  # TLS would have 512 KiB.
-        self._stock_pause, self._stock_resume = protocol.pause_writing, protocol.resume_writing
         protocol.pause_writing, protocol.resume_writing = self._on_pause, self._on_resume
+        protocol.handle_ping = self._on_ping
         self._closing: asyncio.Task[None] | None = None
 
+    def received(self) -> None:
+        if self._is_full:  # uvicorn went on reading when it gave us what it had.
+            self._pause_reading()
+
     async def stop(self) -> None:
-        await super().stop()
-        for name in ("pause_writing", "resume_writing"):  # They lead back here: a cycle.
+        try:
+            await super().stop()
+            if self._closing is not None:
+                await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
+        finally:
+            if self._closing is not None:
+                self._closing.cancel()
+            if self._timer is None:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        for name in ("pause_writing", "resume_writing", "handle_ping"):  # They lead back here.
             vars(self._protocol).pop(name, None)
-        if self._closing is not None:
-            await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
-            self._closing.cancel()
 
     def _on_pause(self) -> None:
-        self._stock_pause()
+        type(self._protocol).pause_writing(self._protocol)
         self.pause()
 
     def _on_resume(self) -> None:
-        self._stock_resume()
+        type(self._protocol).resume_writing(self._protocol)
         self.resume()
 
+    def _is_open(self) -> bool:
+        return not (self._protocol.close_sent or self._connection.is_closing())
+
     def _write(self, data: bytes) -> None:
-        if not self._connection.is_closing() and not self._protocol.close_sent:
-            self._connection.write(data)
+        self._connection.write(data)
+
+    def _answer(self, *ping: Any) -> None:
+        type(self._protocol).handle_ping(self._protocol, *ping)
+
+    def _pause_reading(self) -> None:
+        if not self._connection.is_closing():
+            self._connection.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if not (self._protocol.read_paused or self._connection.is_closing()):
+            self._connection.resume_reading()
 
     def _send_close(self, code: int, reason: str) -> None:
         self._closing = self._loop.create_task(self._close_by_asgi(code, reason))
@@ -74,4 +101,5 @@ class UvicornTransport(StreamTransport):
             logger.exception("uvicorn refused to close a connection, which will be aborted")
 
     def _abort(self) -> None:
+        self._let_go()
         self._connection.abort()

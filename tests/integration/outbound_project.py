@@ -36,6 +36,10 @@ transports: WeakSet[Transport] = WeakSet()
 
 
 class Gateway(GatewayConsumer):
+    async def authorize(self) -> None:
+        if self.scope["path"] == "/doubtful":
+            await asyncio.sleep(0.3)
+
     async def on_connect(self) -> None:
         assert self._transport is not None
         transports.add(self._transport)
@@ -71,6 +75,15 @@ class Gateway(GatewayConsumer):
             await self.broadcast_to_room(ROOM, "tick", {"n": number, "p": PADDING})
             await asyncio.sleep(data["every"])
         await self.emit("done")
+
+    @subscribe("sleep")
+    async def sleep(self, seconds: float) -> None:
+        await self.emit("good night")
+        await asyncio.sleep(seconds)
+
+    @subscribe("goodbye")
+    async def goodbye(self, _: Any) -> None:
+        await self.close(4002)
 
     @subscribe("mixed")
     async def mixed(self, count: int) -> None:
@@ -126,7 +139,9 @@ class Hiding:
         await self.inner(scope, receive, hidden)
 
 
-routes = URLRouter([path(name, Gateway.as_asgi()) for name in ("", "control", "thoughtful")])
+routes = URLRouter(
+    [path(name, Gateway.as_asgi()) for name in ("", "control", "thoughtful", "doubtful")]
+)
 application = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(routes)})
 hidden = Hiding(application)
 found_again = GatewayApplication(hidden)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 from base64 import b64encode
 from contextlib import suppress
@@ -17,13 +18,23 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return a client's frame, masked with nothing."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else struct.pack("!BQ", 0xFF, size)
+    return bytes([0x80 | opcode]) + length + bytes(4) + payload
+
+
 class StalledClient:
-    """Connects, and reads nothing after the handshake until `read_frames`."""
+    """Connects, and reads nothing after the handshake until `read_frames`.
+
+    One that is not patient does not wait for the handshake either.
+    """
 
     receive_buffer: int | None = 8192
     """In bytes; None leaves it to the system."""
 
-    def __init__(self, host: str, path: str = "/") -> None:
+    def __init__(self, host: str, path: str = "/", *, is_patient: bool = True) -> None:
         name, port = host.split(":")
         self._socket = socket.socket()
         if self.receive_buffer is not None:
@@ -36,11 +47,36 @@ class StalledClient:
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
+        if not is_patient:
+            return
         answer = b""
         while b"\r\n\r\n" not in answer:
             answer += self._socket.recv(1)
         if b" 101 " not in answer:
             raise ConnectionError(answer.decode())
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Send a frame."""
+        self._socket.sendall(frame(opcode, payload))
+
+    def flood(self, opcode: int, payload: bytes, times: int) -> None:
+        """Send a frame many times, or as often as the server takes it."""
+        frames = memoryview(frame(opcode, payload) * times)
+        self._socket.settimeout(2)  # What was not taken by then is not going to be.
+        with suppress(TimeoutError, ConnectionError):
+            while frames:
+                frames = frames[self._socket.send(frames[: 2**16]) :]
+        self._socket.settimeout(20)
+
+    def reset(self) -> None:
+        """Leave without a word."""
+        linger = struct.pack("ii", 1, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._socket.close()
+
+    def close(self) -> None:
+        """Leave without a close frame."""
+        self._socket.close()
 
     def read_frames(self) -> tuple[list[str], int | None]:
         """Read until the end; return the texts, and the code of the close frame if there was one.
@@ -55,9 +91,10 @@ class StalledClient:
                     size = int.from_bytes(stream.read(2 if size == 126 else 8), "big")
                 payload = stream.read(size)
                 if header[0] & 0x0F == 8:
-                    self._socket.sendall(b"\x88\x82\0\0\0\0" + payload[:2])
+                    self.send(8, payload[:2])
                     return texts, int.from_bytes(payload[:2], "big")
-                texts.append(payload.decode())
+                if header[0] & 0x0F == 1:
+                    texts.append(payload.decode())
         return texts, None
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ from arcly_channels.transports.base import Peer
 from arcly_channels.transports.daphne import DaphneTransport
 from arcly_channels.wire.envelope import Frame
 from tests.clients import Client, connected
+from tests.integration.stalled import StalledClient
 from tests.integration.test_outbound import PROJECT, report, ticks
+from tests.memory import peak_memory, reset_peak_memory
 from tests.servers import Server
 
 
@@ -104,6 +106,8 @@ class Protocol:
 
     def __init__(self) -> None:
         self.transport = Connection()
+        self.state = WebSocketProtocol.STATE_OPEN
+        self.muted = False
         self.calls: list[Any] = []
 
     def onMessage(self, payload: bytes, is_binary: bool) -> None: ...  # noqa: N802
@@ -248,17 +252,33 @@ def test_sigterm_closes_every_socket_with_1012_and_says_goodbye(tmp_path: Path) 
         assert server.log.read_text().count("closed with 1012") == 2
 
 
+def test_sigterm_lets_young_and_busy_connections_say_goodbye(tmp_path: Path) -> None:
+    with Server(*daphne("application"), directory=tmp_path) as server, ExitStack() as clients:
+        for _ in range(10):
+            client = clients.enter_context(connected(server, {}, "/"))
+            client.receive()
+            client.send("sleep", 3600)
+            assert client.receive()["event"] == "good night"
+        server.stop()
+        assert server.log.read_text().count("closed with 1012") == 10
+
+
+@pytest.mark.parametrize("way", ["reset", "close"])
+def test_client_that_leaves_while_it_is_asked_about_is_no_error(tmp_path: Path, way: str) -> None:
+    with (
+        Server(*daphne("application"), directory=tmp_path) as server,
+        connected(server, {}, "/control") as control,
+    ):
+        control.receive()
+        hasty = StalledClient(server.host, "/doubtful", is_patient=False)
+        getattr(hasty, way)()
+        after = report(control, lambda now: now["closed"])
+        assert (after["connections"], len(after["closed"])) == (1, 1)
+        assert "Traceback" not in server.log.read_text()
+        assert "1011" not in server.log.read_text()
+
+
 # The way in
-
-
-def peak_memory(pid: int) -> int:
-    """Return the most memory that the process had since `reset_peak_memory`, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def reset_peak_memory(pid: int) -> None:
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def test_a_flood_of_frames_waits_in_the_client_and_loses_nothing(tmp_path: Path) -> None:

@@ -47,6 +47,20 @@ class Server:
         self.abandoned += 1
 
 
+def peer_of(server: Server, grace: float) -> Peer:
+    return Peer(
+        {},
+        server.receive,
+        server.send,
+        grace=grace,
+        inbound=64,
+        inbound_bytes=0,
+        abandon=server.abandon,
+        alive=lambda: None,
+        shut_down=lambda: None,
+    )
+
+
 @pytest.fixture
 async def server() -> Server:
     return Server()
@@ -55,18 +69,7 @@ async def server() -> Server:
 @pytest.fixture
 async def transport(server: Server) -> AsgiTransport:
     """A transport that writes to `server`, with a grace of 0.05 seconds."""
-    peer = Peer(
-        {},
-        server.receive,
-        server.send,
-        grace=0.05,
-        inbound=64,
-        inbound_bytes=0,
-        abandon=server.abandon,
-        alive=lambda: None,
-        shut_down=lambda: None,
-    )
-    return AsgiTransport(peer)
+    return AsgiTransport(peer_of(server, grace=0.05))
 
 
 @pytest.fixture
@@ -221,3 +224,62 @@ async def test_stopping_does_not_wait_for_ever_for_a_close(
 async def test_stopping_twice_is_nothing(transport: AsgiTransport) -> None:
     await transport.stop()
     await transport.stop()
+
+
+async def test_what_was_put_before_the_end_is_out_when_it_is_stopped(
+    server: Server, transport: AsgiTransport, outbox: Outbox
+) -> None:
+    put(outbox, "a", "b")
+    close(outbox, 1011)
+    outbox.lane.call(outbox.flush)  # All in the turn in which the consumer ends.
+    await transport.stop()
+    assert server.sent == [("send", "a"), ("send", "b"), ("close", 1011)]
+
+
+async def test_stopping_waits_for_who_reads_slowly_but_not_for_all_of_the_grace(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "CLOSE_TIMEOUT", 0.01)
+    transport = AsgiTransport(peer_of(server, grace=3600))
+    outbox = Outbox(Pump(asyncio.get_running_loop()), transport)
+    server.reads.clear()
+    put(outbox, "a")
+    close(outbox, 1011)
+    await turns()
+    await soon(transport.stop())
+    assert (server.sent, server.is_sending) == ([], False)
+
+
+@pytest.mark.usefixtures("short_timeout")
+async def test_client_that_is_gone_without_a_disconnect_is_let_go(
+    server: Server, outbox: Outbox
+) -> None:
+    server.error = ConnectionResetError()
+    put(outbox, "a")
+    await eventually(lambda: server.abandoned)
+    assert outbox.close_code == 1006
+
+
+async def test_transport_is_blocked_while_the_server_waits(
+    server: Server, transport: AsgiTransport, outbox: Outbox
+) -> None:
+    server.reads.clear()
+    put(outbox, "a")
+    await eventually(lambda: transport.is_blocked)
+    server.reads.set()
+    await eventually(lambda: not transport.is_blocked)
+
+
+@pytest.mark.skipif(
+    not hasattr(asyncio, "eager_task_factory"), reason="Python 3.12 has the first eager tasks"
+)
+async def test_writing_goes_on_with_eager_tasks(server: Server, outbox: Outbox) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    try:
+        for text in ("a", "b", "c"):
+            put(outbox, text)
+            await turns()
+    finally:
+        loop.set_task_factory(None)
+    assert server.sent == [("send", "a"), ("send", "b"), ("send", "c")]

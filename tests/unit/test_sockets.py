@@ -1,0 +1,123 @@
+"""The socket below a connection: found once, watched, and never taken for another one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arcly_channels.transports.sockets import Descriptor, find_descriptor, unread
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A server's end of a TCP connection, and its client's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with server, client:
+        yield server, client
+
+
+def scope_of(end: socket.socket, **changed: Any) -> dict[str, Any]:
+    return {"client": end.getpeername(), "server": end.getsockname(), **changed}
+
+
+def fill(server: socket.socket, client: socket.socket) -> None:
+    """Send until the client, which reads nothing, takes no more."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            server.send(bytes(65536))
+
+
+def replace(end: socket.socket, by: int) -> None:
+    """Close a socket, and let its number be another file's."""
+    number = end.detach()
+    os.close(number)
+    os.dup2(by, number)
+
+
+def count_of_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_socket_is_found_by_both_addresses(pair: Pair) -> None:
+    found = find_descriptor(None, scope_of(pair[0]))
+    assert found is not None
+    assert found.fileno() == pair[0].fileno()
+
+
+def test_server_that_listens_everywhere_is_found_by_its_port(pair: Pair) -> None:
+    server = ("0.0.0.0", pair[0].getsockname()[1])
+    assert find_descriptor(None, scope_of(pair[0], server=server)) is not None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"server": ("127.0.0.2", 80)},
+        {"client": ("203.0.113.1", 1)},
+        {"client": None},
+        {"http_version": "2"},
+    ],
+    ids=["another server", "another client", "unix socket", "shared by clients"],
+)
+def test_other_sockets_are_not_found(pair: Pair, changed: dict[str, Any]) -> None:
+    assert find_descriptor(None, scope_of(pair[0], **changed)) is None
+
+
+def test_other_local_address_with_the_same_port_is_another_socket(pair: Pair) -> None:
+    server = ("127.0.0.2", pair[0].getsockname()[1])
+    assert find_descriptor(None, scope_of(pair[0], server=server)) is None
+
+
+def test_bytes_that_the_peer_has_not_taken_are_counted(pair: Pair) -> None:
+    fill(*pair)
+    assert (unread(pair[0]) or 0) > 0
+
+
+def test_what_is_unread_on_what_is_closed_or_unknown_is_not_known(pair: Pair) -> None:
+    descriptor = Descriptor(pair[0].fileno())
+    pair[0].close()
+    assert (unread(None), unread(pair[0]), unread(descriptor)) == (None, None, None)
+
+
+def test_reset_drops_what_the_client_did_not_read(pair: Pair) -> None:
+    server, client = pair
+    fill(server, client)
+    assert Descriptor(server.fileno()).reset()
+    server.close()
+    with pytest.raises(ConnectionResetError):
+        list(iter(lambda: client.recv(65536), b""))
+
+
+def test_number_that_became_a_file_is_left_alone_and_nothing_leaks(pair: Pair) -> None:
+    number = pair[0].fileno()
+    descriptor = Descriptor(number)
+    with Path(os.devnull).open() as file:
+        replace(pair[0], file.fileno())
+        before = count_of_descriptors()
+        assert not descriptor.reset()
+        assert count_of_descriptors() == before
+    os.close(number)
+
+
+def test_number_that_became_another_socket_is_left_alone(pair: Pair) -> None:
+    number = pair[0].fileno()
+    descriptor = Descriptor(number)
+    one, other = socket.socketpair()
+    with one, other:
+        replace(pair[0], one.fileno())
+        assert not descriptor.reset()
+        one.send(b"alive")
+        assert other.recv(5) == b"alive"
+    os.close(number)
