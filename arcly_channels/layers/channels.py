@@ -83,10 +83,8 @@ class Channels:
 
     async def receive(self, channel: str) -> Message:
         """Return the oldest message on a channel, once there is one."""
+        mailbox = self._directory.find(channel) or self._directory.open(channel)
         while True:
-            mailbox = self._directory.find(channel)
-            if mailbox is None or mailbox.is_closed:
-                mailbox = self._directory.open(channel)
             message = mailbox.take_or_wait()
             if isinstance(message, Future):
                 waiter = message
@@ -101,6 +99,7 @@ class Channels:
                 self._forget_if_idle(mailbox)
             if message is not None:
                 return message()
+            mailbox = self._directory.open(channel)  # It may have a new one.
 
     def wait(self, channel: str) -> Waiter:
         """Return a future of the running loop, which is given the next message on a channel.

@@ -740,6 +740,32 @@ async def test_waiter_in_a_loop_that_is_gone_does_not_keep_the_message(layer: An
     assert await soon(waiter) == numbered(1)
 
 
+async def test_waiter_in_a_loop_that_stopped_does_not_keep_the_messages(layer: Any) -> None:
+    async def wait() -> asyncio.Task[Any]:
+        waiter = waiting(layer, "channel")
+        await turns()
+        return waiter
+
+    stopped = asyncio.new_event_loop()
+    waiter = await asyncio.to_thread(stopped.run_until_complete, wait())
+    await fill(layer, "channel", 2)
+    assert [(await soon(layer.receive("channel")))["number"] for _ in "ab"] == [0, 1]
+    waiter.cancel()
+    await asyncio.to_thread(stopped.run_until_complete, turns())
+    stopped.close()
+
+
+async def test_messages_in_mailboxes_of_a_stopped_loop_expire(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer, stopped = make_layer(expiry=60), asyncio.new_event_loop()
+    await asyncio.to_thread(stopped.run_until_complete, fill(layer, "channel", 3))
+    pass_time(61)
+    await layer.send("other", MARK)
+    assert layer.counts["dropped_expired"] == 3
+    stopped.close()
+
+
 async def test_threads_that_send_at_once_lose_nothing_and_keep_their_order(
     make_layer: MakeLayer,
 ) -> None:
