@@ -15,8 +15,11 @@ class Peer:
         self.texts: list[str] = []
         self.flushes = 0
         self.close_code: int | None = None
-        self.is_blocked = False
+        self.seconds_held_up = 0.0
         self.unread_bytes: int | None = None
+
+    def held_up(self) -> float:
+        return self.seconds_held_up
 
     def unread(self) -> int | None:
         return self.unread_bytes

@@ -36,6 +36,8 @@ class Drain(Protocol):
 
     def flush(self, outbox: Outbox) -> None: ...
 
+    def held_up(self) -> float: ...
+
     def unread(self) -> int | None: ...
 
 
@@ -258,6 +260,10 @@ class Outbox:
     def unread(self) -> int | None:
         """Return how many bytes were written that the peer has not acknowledged, if that shows."""
         return None if self.transport is None else self.transport.unread()
+
+    def held_up(self) -> float:
+        """Return for how many seconds in all the peer has kept the transport from writing."""
+        return 0.0 if self.transport is None else self.transport.held_up()
 
     @property
     def _high_frames(self) -> int:

@@ -51,13 +51,6 @@ which the loop did something else is not held against the client.
 LOOP_TIMEOUT = 15.0
 """Seconds that a sender waits for an event loop that takes no calls."""
 
-NEXT_TO_NOTHING = 8 * 1024
-"""Bytes that a client may have not acknowledged yet and still be one that has read everything.
-
-It is our side then that is slow to write, as where a server takes each frame by itself, and what
-senders wait for that is nobody's debt.
-"""
-
 _FEW = 64
 """How many audiences are kept before looking which of them are no longer needed."""
 
@@ -159,18 +152,19 @@ class _Lag:
 class _Watch:
     """In which audiences an outbox is behind. Used in its lane only."""
 
-    __slots__ = ("audiences", "is_given_up", "pacer")
+    __slots__ = ("audiences", "held_up", "is_given_up", "pacer")
 
-    def __init__(self, pacer: Pacer) -> None:
+    def __init__(self, pacer: Pacer, held_up: float) -> None:
         self.pacer = pacer
+        self.held_up = held_up
         self.audiences: set[Audience] = set()
         self.is_given_up = False
 
     def relieved(self, outbox: Outbox) -> None:
         outbox.watch = None
-        unread = outbox.unread()
-        has_read_all = unread is not None and unread <= NEXT_TO_NOTHING
-        self.pacer.forget(outbox, self.audiences, is_excused=has_read_all)
+        # A client that has kept nobody waiting was not behind: our side was, as where a server
+        # takes its time for every frame. What senders wait for that is nobody's debt.
+        self.pacer.forget(outbox, self.audiences, is_excused=outbox.held_up() <= self.held_up)
 
 
 class Pacer:
@@ -231,47 +225,43 @@ class Pacer:
                             raise LoopStalled(LOOP_TIMEOUT)
                     places.append(lane)
                 lag = self._lags.get(audience)
-                seconds = 0.0 if lag is None else self._allow(lag, patience)
+                wait = None if lag is None else self._begin_wait(lag, patience)
             except BaseException:
                 _release(places, size)
                 raise
-            if lag is None or not seconds:
+            if lag is None or wait is None:
                 return
             _release(places, size)
             started = self._clock()
-            yield from self._wait_for_clients(lag, seconds)
+            try:
+                yield wait
+            finally:
+                self._end_wait(lag, wait[0])
             patience -= self._clock() - started
 
-    def _allow(self, lag: _Lag, patience: float) -> float:
-        """Pay for a time of waiting and return it; 0 when nobody is to be waited for."""
+    def _begin_wait(self, lag: _Lag, patience: float) -> tuple[Future[None], float] | None:
+        """Pay for a wait until nobody is behind; None when nobody is to be waited for."""
         with self._lock:
             now = self._clock()
             budgets = (lag.budget, self._process)
             seconds = min(patience, *(budget.left(now) for budget in budgets))
             if not lag.behind or seconds < SHORTEST:
-                return 0.0
+                return None
             for budget in budgets:
                 budget.enter(seconds, now)
-            return seconds
+            caught_up: Future[None] = Future()
+            lag.waiters.add(caught_up)
+            lanes = {outbox.lane for outbox in lag.behind} - lag.lanes_looking
+            lag.lanes_looking |= lanes
+        for lane in lanes:
+            lane.call_later(LOOK, self._look, lag, lane)
+        return caught_up, seconds
 
-    def _wait_for_clients(self, lag: _Lag, seconds: float) -> Iterator[tuple[Future[None], float]]:
-        caught_up: Future[None] = Future()
-        try:
-            with self._lock:
-                if not lag.behind:
-                    return
-                lag.waiters.add(caught_up)
-                lanes = {outbox.lane for outbox in lag.behind} - lag.lanes_looking
-                lag.lanes_looking |= lanes
-            for lane in lanes:
-                lane.call_later(LOOK, self._look, lag, lane)
-            yield caught_up, seconds
-        finally:
-            with self._lock:
+    def _end_wait(self, lag: _Lag, caught_up: Future[None]) -> None:
+        with self._lock:
+            if caught_up in lag.waiters:  # Else it was ended when the last had caught up.
                 lag.waiters.discard(caught_up)
-                now = self._clock()
-                for budget in (lag.budget, self._process):
-                    budget.leave(now)
+                self._stop_paying(lag, self._clock())
 
     # For tests and debugging
 
@@ -299,7 +289,7 @@ class Pacer:
             return
         watch = outbox.watch
         if not isinstance(watch, _Watch):
-            outbox.watch = watch = _Watch(self)
+            outbox.watch = watch = _Watch(self, outbox.held_up())
         if watch.is_given_up or audience in watch.audiences:
             return
         watch.audiences.add(audience)
@@ -322,10 +312,15 @@ class Pacer:
                 lag.behind.pop(outbox, None)
                 if lag.behind:
                     continue
-                caught_up.extend(lag.waiters)
+                now = self._clock()
                 if is_excused:
                     for budget in (lag.budget, self._process):
-                        budget.excuse(self._clock())
+                        budget.excuse(now)
+                # Paid for up to now: how soon a thread wakes up is not the clients' doing.
+                for _ in lag.waiters:
+                    self._stop_paying(lag, now)
+                caught_up.extend(lag.waiters)
+                lag.waiters.clear()
         for future in caught_up:  # Not under the lock: a loop is woken.
             if not future.done():
                 future.set_result(None)
@@ -352,6 +347,11 @@ class Pacer:
             watch.is_given_up = True
             audiences, watch.audiences = watch.audiences, set()
             self.forget(outbox, audiences)
+
+    def _stop_paying(self, lag: _Lag, now: float) -> None:
+        """End one wait in the budgets. With the lock held."""
+        for budget in (lag.budget, self._process):
+            budget.leave(now)
 
     def _add_lag(self, audience: Audience) -> _Lag:
         """Make the note on an audience. With the lock held."""

@@ -17,6 +17,10 @@ from arcly_channels.wire.envelope import Frame
 logger = logging.getLogger(__name__)
 
 
+SLOW = 0.01
+"""Seconds that a server may take for one frame before it is the peer who keeps it waiting."""
+
+
 class AsgiTransport:
     """Writes one connection's outbox with `send`, in a task that lives while there is something."""
 
@@ -30,7 +34,8 @@ class AsgiTransport:
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._is_stopped = False
-        self.is_blocked = False
+        self._held_up = 0.0
+        self._sending_since: float | None = None
 
     def flush(self, outbox: Outbox) -> None:
         if self._is_stopped:
@@ -45,6 +50,11 @@ class AsgiTransport:
                 self._watch = self._loop.call_later(CLOSE_TIMEOUT, self._look, outbox)
         if self._closing is None and outbox.close_code is not None:
             self._closing = self._loop.create_task(self._close(outbox))
+
+    def held_up(self) -> float:
+        since = self._sending_since
+        now = 0.0 if since is None else self._loop.time() - since
+        return self._held_up + (now if now > SLOW else 0.0)
 
     def unread(self) -> int | None:
         return unread(self._descriptor)
@@ -79,9 +89,9 @@ class AsgiTransport:
     async def _write(self, outbox: Outbox) -> None:
         try:
             while self._is_open() and (frame := outbox.take()) is not None:
-                self.is_blocked = True
+                self._sending_since = self._loop.time()
                 await self._peer.send(_message(frame))
-                self.is_blocked = False
+                self._held_up, self._sending_since = self.held_up(), None
         except OSError:
             self._lose(outbox)  # The client is gone: ASGI says so with an OSError.
         except Exception:
@@ -92,7 +102,7 @@ class AsgiTransport:
             if outbox.frames:
                 self._lose(outbox)
         finally:
-            self._writer, self.is_blocked = None, False
+            self._writer = self._sending_since = None
 
     def _is_open(self) -> bool:
         """Return whether what is sent gets anywhere, as far as the server shows it.

@@ -52,9 +52,8 @@ class Transport(Protocol):
         close frame, then `CLOSE_TIMEOUT` to answer; a connection that is still there is aborted.
         """
 
-    @property
-    def is_blocked(self) -> bool:
-        """Whether the transport holds something that the peer does not take now."""
+    def held_up(self) -> float:
+        """Return for how many seconds in all the peer has kept this from writing, up to now."""
 
     def unread(self) -> int | None:
         """Return how many bytes wait in the kernel's send queue: sent, and not acknowledged yet.

@@ -133,7 +133,7 @@ class DaphneTransport(StreamTransport):
         self.resume()
 
     def stopProducing(self) -> None:  # noqa: N802
-        self._is_full = True
+        self.pause()
 
     def _is_open(self) -> bool:
         return bool(self._protocol.state == OPEN)

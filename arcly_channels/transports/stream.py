@@ -30,6 +30,8 @@ class StreamTransport:
     __slots__ = (
         "_blocked",
         "_bottom",
+        "_full_since",
+        "_held_up",
         "_is_closing",
         "_is_full",
         "_is_stopped",
@@ -46,6 +48,7 @@ class StreamTransport:
         self._bottom = bottom
         self._loop = asyncio.get_running_loop()
         self._is_full = False
+        self._full_since = self._held_up = 0.0
         self._is_closing = False
         self._is_stopped = False
         self._timer: asyncio.TimerHandle | None = None
@@ -63,9 +66,8 @@ class StreamTransport:
         if outbox.frames:
             self._write_out(outbox)
 
-    @property
-    def is_blocked(self) -> bool:
-        return self._is_full and not self._is_stopped
+    def held_up(self) -> float:
+        return self._held_up + (self._loop.time() - self._full_since if self._is_full else 0)
 
     def unread(self) -> int | None:
         return unread(self._bottom)
@@ -90,11 +92,12 @@ class StreamTransport:
 
     def pause(self) -> None:
         """Leave frames in the outbox from now on."""
-        self._is_full = True
+        if not self._is_full:
+            self._is_full, self._full_since = True, self._loop.time()
 
     def resume(self) -> None:
         """Go on with what was left in the outbox."""
-        self._is_full = False
+        self._held_up, self._is_full = self.held_up(), False
         self._resume_reading()
         if self._ping is not None:
             ping, self._ping = self._ping, None

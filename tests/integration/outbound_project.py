@@ -121,7 +121,7 @@ class Gateway(GatewayConsumer):
                 "closed": closed,
                 "handled": handled,
                 "unread": max(each.unread() or 0 for each in list(transports)),
-                "blocked": sum(each.is_blocked for each in list(transports)),
+                "held_up": max(each.held_up() for each in list(transports)),
             },
         )
 

@@ -11,7 +11,7 @@ import pytest
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.transports import asgi
-from arcly_channels.transports.asgi import AsgiTransport
+from arcly_channels.transports.asgi import SLOW, AsgiTransport
 from arcly_channels.transports.base import Peer
 from arcly_channels.wire.envelope import Frame
 from tests.waiting import eventually, soon, turns
@@ -260,14 +260,15 @@ async def test_client_that_is_gone_without_a_disconnect_is_let_go(
     assert outbox.close_code == 1006
 
 
-async def test_transport_is_blocked_while_the_server_waits(
+async def test_peer_holds_up_a_transport_whose_server_waits(
     server: Server, transport: AsgiTransport, outbox: Outbox
 ) -> None:
     server.reads.clear()
     put(outbox, "a")
-    await eventually(lambda: transport.is_blocked)
+    await eventually(lambda: transport.held_up() > 0)
     server.reads.set()
-    await eventually(lambda: not transport.is_blocked)
+    await eventually(lambda: not outbox.pending_frames)
+    assert transport.held_up() > SLOW
 
 
 @pytest.mark.skipif(

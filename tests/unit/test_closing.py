@@ -79,6 +79,9 @@ def test_closing_while_others_come_and_go_leaves_nobody_behind() -> None:
 class Told(asyncio.Event):
     """A transport that tells when its outbox has something for it."""
 
+    def held_up(self) -> float:
+        return 0
+
     def unread(self) -> int:
         return 0
 

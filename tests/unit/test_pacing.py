@@ -32,6 +32,9 @@ class Dribbling(Peer):
         super().__init__(is_reading=False)
         self.unread_bytes = 1 << 30
 
+    def held_up(self) -> float:
+        return time.monotonic()
+
     def unread(self) -> int:
         self.unread_bytes = (self.unread_bytes or 0) - 1
         return self.unread_bytes
@@ -257,7 +260,6 @@ async def test_wait_for_our_own_side_costs_no_budget(
     registry: ConnectionRegistry, pump: Pump
 ) -> None:
     peer = Peer(is_reading=False)
-    peer.unread_bytes = 0
     outbox = member(registry, Outbox(pump, peer))
     press(registry, outbox)
     waiting = asyncio.ensure_future(registry.pacer.wait(ROOM))

@@ -100,11 +100,15 @@ async def test_ping_is_answered_at_once_while_the_connection_takes_it(
     assert connection.happened == [(b"1",)]
 
 
-async def test_full_connection_is_blocked_until_it_takes_more(connection: Connection) -> None:
+async def test_peer_holds_up_a_connection_that_is_full_until_it_takes_more(
+    connection: Connection,
+) -> None:
     connection.pause()
-    assert connection.is_blocked
+    await eventually(lambda: connection.held_up() > 0)
     connection.resume()
-    assert not connection.is_blocked
+    held_up = connection.held_up()
+    await asyncio.sleep(0.001)
+    assert connection.held_up() == held_up > 0
 
 
 async def test_failure_after_a_pause_closes_that_connection(
