@@ -82,13 +82,13 @@ def test_other_local_address_with_the_same_port_is_another_socket(pair: Pair) ->
 
 def test_bytes_that_the_peer_has_not_taken_are_counted(pair: Pair) -> None:
     fill(*pair)
-    assert (unread(pair[0]) or 0) > 0
+    assert unread(pair[0])
 
 
-def test_what_is_unread_on_what_is_closed_or_unknown_is_not_known(pair: Pair) -> None:
+def test_nothing_is_unread_on_what_is_closed_or_unknown(pair: Pair) -> None:
     descriptor = Descriptor(pair[0].fileno())
     pair[0].close()
-    assert (unread(None), unread(pair[0]), unread(descriptor)) == (None, None, None)
+    assert {unread(None), unread(pair[0]), unread(descriptor)} == {None}
 
 
 def test_reset_drops_what_the_client_did_not_read(pair: Pair) -> None:
