@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
-from arcly_channels.identity.claims import Access, Claims, expiry_of, groups_of
+from arcly_channels.identity.claims import Access, Claims, Deadline, groups_of
 from arcly_channels.identity.handshake import Handshake
 from arcly_channels.identity.middleware import MISMATCH
 from arcly_channels.identity.strategies import get_strategy
@@ -65,7 +65,17 @@ class Guard:
     The claims in the scope are those in force, except while `refresh` has others judged.
     """
 
-    __slots__ = ("_groups", "_groups_of", "_policy", "_refreshes", "_scope", "_since", "_timer")
+    __slots__ = (
+        "_deadline",
+        "_deadline_of",
+        "_groups",
+        "_groups_of",
+        "_policy",
+        "_refreshes",
+        "_scope",
+        "_since",
+        "_timer",
+    )
 
     def __init__(self, policy: Policy, scope: dict[str, Any]) -> None:
         self._policy = policy
@@ -74,6 +84,8 @@ class Guard:
         """Whatever was closed before that does not count against the claims in force."""
         self._timer: asyncio.TimerHandle | None = None
         self._refreshes = 0
+        self._deadline: Deadline | None = None
+        self._deadline_of: Claims | None = None
         self._groups: list[str] = []
         self._groups_of: object = None
 
@@ -109,8 +121,8 @@ class Guard:
         To be asked twice, before a client joins its groups and after: whoever closes one of them
         from then on finds it there.
         """
-        expiry = expiry_of(self.claims)
-        if expiry is not None and _time_left(expiry) <= 0:
+        left = self._time_left()
+        if left is not None and left <= 0:
             raise Refused(CloseCode.UNAUTHENTICATED, EXPIRED)
         if self._is_suspended():
             raise Refused(CloseCode.FORBIDDEN, SUSPENDED)
@@ -141,6 +153,7 @@ class Guard:
         """
         self._since = time.monotonic()
         before, claims = self.claims, self._verified(token)
+        deadline = self._deadline, self._deadline_of
         try:
             self._check_claims(claims)
             self._check_same_tenant(claims)
@@ -148,6 +161,7 @@ class Guard:
             await authorize()
         except BaseException as error:
             self._scope["claims"] = before
+            self._deadline, self._deadline_of = deadline
             if isinstance(error, Refused):
                 raise EventRefused(protocol.FORBIDDEN, error.reason) from None
             raise
@@ -157,10 +171,9 @@ class Guard:
     def watch(self, close: Callable[[int, str], None]) -> None:
         """Have the socket closed when its claims end, give or take what the settings allow."""
         self.stop_watching()
-        expiry = expiry_of(self.claims)
-        if expiry is None:
+        left = self._time_left()
+        if left is None:
             return
-        left = _time_left(expiry)
         if left <= 0:
             close(CloseCode.UNAUTHENTICATED, EXPIRED)
             return
@@ -173,6 +186,13 @@ class Guard:
             self._timer = None
 
     # Inside
+
+    def _time_left(self) -> float | None:
+        """Return for how many seconds a connection may stay; None where its claims do not end."""
+        claims = self.claims
+        if claims is not self._deadline_of:
+            self._deadline, self._deadline_of = Deadline.of(claims, grace=_grace()), claims
+        return None if self._deadline is None else self._deadline.time_left()
 
     def _verified(self, token: object) -> Claims:
         """Return the claims of a token of the same subject, or raise `EventRefused`."""
@@ -210,11 +230,11 @@ class Guard:
         return not get_tenants().is_serving(tenant_id(self.tenant))
 
 
-def _time_left(expiry: float) -> float:
-    """Return for how many seconds a connection may stay whose claims end at `expiry`."""
+def _grace() -> float:
+    """Return for how many seconds a connection may stay when its claims have ended."""
     settings = get_settings()
     leeway = 0 if settings.JWT is None else settings.JWT.leeway
-    return expiry + leeway + settings.TOKEN_GRACE - time.time()
+    return leeway + settings.TOKEN_GRACE
 
 
 def _has_tenancy() -> bool:

@@ -202,7 +202,6 @@ class Session:
             if self._peer_code is None:
                 outbox.lane.call(outbox.close, code)
                 outbox.lane.call(outbox.flush)
-            outbox.transport = None  # A flush that is due yet would have it drop what is going out.
             await transport.stop()
         finally:
             outbox.lane.call(outbox.cut)

@@ -304,6 +304,15 @@ async def test_an_expired_token_ends_the_connection() -> None:
         assert await client.closed() == 4401
 
 
+async def test_a_clock_set_back_keeps_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+    async with connected(claims=claims(exp=real() + 0.1)) as client:
+        monkeypatch.setattr(time, "time", lambda: real() - 3600)
+        token = issue_token({"sub": "bob"})
+        assert (await client.ask("auth.refresh", {"token": token}))[0] == "error"
+        assert await client.closed() == 4401
+
+
 async def test_grace_and_leeway_come_after_expiry(settings: Any) -> None:
     jwt = {"KEYS": ["s" * 32], "LEEWAY": 60}
     settings.ARCLY_CHANNELS = {"JWT": jwt, "TOKEN_GRACE": 60}
