@@ -33,7 +33,7 @@ class MalformedFrame(ArclyError, ValueError):
 
 
 class InvalidRoom(ArclyError, ValueError):
-    """A room name that is not a string of 1 to 200 characters."""
+    """A room name that is not a string of 1 to 200 characters, and at most 400 bytes."""
 
 
 class Refused(ArclyError):

@@ -20,6 +20,9 @@ from arcly_channels.exceptions import InvalidRoom
 MAX_ROOM_LENGTH = 200
 """In characters."""
 
+MAX_ROOM_BYTES = 400
+"""In bytes of UTF-8: each that is no plain letter costs time."""
+
 _RESERVED = "arcly."
 _MAX_GROUP_LENGTH = 99  # Channels wants group names shorter than 100 characters.
 _SEAL_LENGTH = 20  # Hexadecimal digits: 80 bits, to be guessed over the network.
@@ -39,15 +42,21 @@ class HasId(Protocol):
 TenantLike = str | HasId
 
 
-def group_name(room: str, tenant: TenantLike | None = None) -> str:
-    """Return the Channels group that `room` of `tenant` is.
+def group_name(room: str, tenant: TenantLike | None = None, *, namespace: str | None = None) -> str:
+    """Return the Channels group that `room` of `tenant` is, in a gateway's `room_namespace`.
 
-    Without a tenant it is the room's own name whenever that is a valid group name outside
-    `arcly.`, so `channel_layer.group_send(room, …)` reaches the room. Everything else is escaped
-    reversibly, or hashed where the escaped form is too long. Two different pairs never share a
-    group. Raises `InvalidRoom` (a `ValueError`) for a bad room and `TypeError` for a bad tenant.
+    Without tenant and namespace it is the room's own name whenever that is a valid group name
+    outside `arcly.`, so `channel_layer.group_send(room, …)` reaches the room. Everything else is
+    escaped reversibly, or hashed where the escaped form is too long. Two different addresses never
+    share a group. Raises `InvalidRoom` (a `ValueError`) for a bad room and `TypeError` for a bad
+    tenant or namespace.
     """
     check_room(room)
+    if namespace is not None:
+        owner = () if tenant is None else (tenant_id(tenant),)
+        return _sealed(
+            "ns" if tenant is None else "nst", checked_namespace(namespace), *owner, room
+        )
     if tenant is not None:
         return _sealed("t", tenant_id(tenant), room)
     if _GROUP_NAME.fullmatch(room) and not room.startswith(_RESERVED):
@@ -71,9 +80,23 @@ def token_group(id: str) -> str:
 
 
 def check_room(room: object) -> None:
-    """Raise `InvalidRoom` unless `room` is a string of 1 to `MAX_ROOM_LENGTH` characters."""
-    if not isinstance(room, str) or not 1 <= len(room) <= MAX_ROOM_LENGTH:
-        raise InvalidRoom(f"a room is a string of 1 to {MAX_ROOM_LENGTH} characters")
+    """Raise `InvalidRoom` unless `room` is a string, not empty, that is within both bounds."""
+    if (
+        not isinstance(room, str)
+        or not 1 <= len(room) <= MAX_ROOM_LENGTH
+        or len(_bytes(room)) > MAX_ROOM_BYTES
+    ):
+        raise InvalidRoom(
+            f"a room is a string of 1 to {MAX_ROOM_LENGTH} characters"
+            f" and at most {MAX_ROOM_BYTES} bytes"
+        )
+
+
+def checked_namespace(namespace: object) -> str:
+    """Return a namespace of rooms; raise `TypeError` for what is none."""
+    if not isinstance(namespace, str) or not namespace:
+        raise TypeError(f"a namespace of rooms is a non-empty string, not {namespace!r}")
+    return namespace
 
 
 def tenant_id(tenant: TenantLike) -> str:
@@ -102,12 +125,19 @@ def _encoded(kind: str, *parts: str) -> str:
 
 
 def _escaped(kind: str, *parts: str) -> str:
-    """Join the escaped parts with dots, which no escaped part contains."""
+    """Join the escaped parts with dots, which no escaped part contains.
+
+    Where that is too long to be used, it is cut somewhere: escaping takes its time.
+    """
     escaped = [
-        _SPECIAL.sub(lambda special: b"_" + special[0].hex().encode(), _bytes(part)).decode("ascii")
+        _SPECIAL.sub(_escape, _bytes(part)[: _MAX_GROUP_LENGTH + 1]).decode("ascii")
         for part in parts
     ]
     return ".".join([_RESERVED + kind, *escaped])
+
+
+def _escape(special: re.Match[bytes]) -> bytes:
+    return b"_" + special[0].hex().encode()
 
 
 def _joined(*parts: str) -> bytes:

@@ -100,6 +100,10 @@ class Socket:
         """Wait until the application has ended by itself; raise its error."""
         await soon(asyncio.shield(self._end.future))
 
+    def put(self, message: dict[str, Any]) -> None:
+        """Give a message to the application, which takes it in a later turn of the loop."""
+        self._end.input_queue.put_nowait(message)
+
     def cancel(self) -> asyncio.Future[None]:
         """Do what a server does that stops: cancel the application. Returns its task."""
         task: asyncio.Future[None] = self._end.future

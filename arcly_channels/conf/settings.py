@@ -55,7 +55,7 @@ class Settings:
     MAX_CONNECTIONS: int = _number(0, whole=True)
     """How many connections all gateways of a process may have; 0 is no limit."""
     MAX_ROOMS_PER_CONNECTION: int = _number(100, whole=True)
-    """How many rooms one client may be in at a time."""
+    """How many rooms one client may be in at a time; 0 is no limit."""
     PING_INTERVAL: float = _number(20)
     """Reserved for liveness; not in force yet."""
     IDLE_TIMEOUT: float = _number(60)

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from weakref import WeakKeyDictionary
+from functools import partial
+from weakref import WeakSet
 
 from channels.db import aclose_old_connections
 
 logger = logging.getLogger(__name__)
 
-_closing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
+_queued: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+"""The loops for which a closing waits in the thread's queue, which holds its task meanwhile.
+
+Not the tasks: each holds its loop, and would keep it alive here for ever.
+"""
 
 
 async def queue_closing() -> None:
@@ -24,13 +29,14 @@ async def queue_closing() -> None:
     One closing at a time is enough: while it waits in the thread's queue, it is still ahead.
     """
     loop = asyncio.get_running_loop()
-    task = _closing.get(loop)
-    if task is None or task.done():
-        task = _closing[loop] = loop.create_task(aclose_old_connections())
-        task.add_done_callback(_log_failure)
+    if loop not in _queued:
+        _queued.add(loop)
+        task = loop.create_task(aclose_old_connections())
+        task.add_done_callback(partial(_on_closed, loop))
         await asyncio.sleep(0)  # The task's first step is what puts it into the queue.
 
 
-def _log_failure(task: asyncio.Task[None]) -> None:
+def _on_closed(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    _queued.discard(loop)
     if not task.cancelled() and (error := task.exception()):
         logger.error("Old database connections could not be closed", exc_info=error)

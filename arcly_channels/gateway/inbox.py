@@ -11,56 +11,80 @@ from collections.abc import Awaitable, Callable
 
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.mailbox import EVICTED
-from arcly_channels.layers.message import Message
+from arcly_channels.layers.message import Copier, Message
 from arcly_channels.layers.waiter import Waiter
 
 
 class Inbox:
-    """Hands the messages on one channel to `dispatch`, in order, and a failure of it to `fail`."""
+    """Hands the messages on one channel to `handle`, in order, and a failure of it to `fail`.
 
-    __slots__ = ("_channel", "_dispatch", "_fail", "_layer", "_reader", "_waiter")
+    `evicted` is called instead of the message which says that more came than were handled.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_evicted",
+        "_fail",
+        "_handle",
+        "_is_closed",
+        "_layer",
+        "_reader",
+        "_waiter",
+    )
 
     def __init__(
         self,
         layer: GatewayLayer,
         channel: str,
-        dispatch: Callable[[Message], Awaitable[None]],
+        handle: Callable[[Message], Awaitable[None]],
+        *,
         fail: Callable[[BaseException], None],
+        evicted: Callable[[], None],
     ) -> None:
         self._layer = layer
         self._channel = channel
-        self._dispatch = dispatch
+        self._handle = handle
         self._fail = fail
+        self._evicted = evicted
+        self._is_closed = False
         self._reader: asyncio.Task[None] | None = None
         self._waiter: Waiter | None = layer.wait(channel)
         self._waiter.add_done_callback(self._on_message)
 
     async def close(self) -> None:
         """Read no more; cancel what is under way and wait for it to end."""
-        if self._waiter is not None:
-            self._waiter.remove_done_callback(self._on_message)
-            self._layer.stop_waiting(self._channel, self._waiter)
-        if self._reader is not None and self._reader is not asyncio.current_task():
+        self._is_closed = True
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            self._layer.stop_waiting(self._channel, waiter)
+        if self._reader is not None:
             self._reader.cancel()
             await asyncio.wait([self._reader])
 
     def _on_message(self, waiter: Waiter) -> None:
-        self._reader = asyncio.get_running_loop().create_task(self._read(waiter))
+        if not self._is_closed:  # Else this was on its way already, and the message is put back.
+            self._reader = asyncio.get_running_loop().create_task(self._read(waiter))
 
     async def _read(self, waiter: Waiter) -> None:
         try:
             while waiter.done():
                 self._waiter = None  # What it was given is ours now.
-                message = waiter.result()
-                if message is EVICTED:
-                    await self._dispatch({"type": "gateway.evicted"})
-                elif message is not None:
-                    await self._dispatch(message())
+                await self._take(waiter.result())
+                if self._is_closed:
+                    return  # The handler went on in spite of being cancelled.
                 waiter = self._waiter = self._layer.wait(self._channel)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as error:
+            if self._is_closed:
+                raise
+            self._fail(error)  # It is the consumer's to find out for whom this was.
         except Exception as error:  # noqa: BLE001  # It is the consumer's, which raises it.
             self._fail(error)
         else:
             self._reader = None
             waiter.add_done_callback(self._on_message)
+
+    async def _take(self, message: Copier | None) -> None:
+        if message is EVICTED:  # By identity: anybody may send what looks like it.
+            self._evicted()
+        elif message is not None:
+            await self._handle(message())

@@ -36,17 +36,29 @@ async def abroadcast(
 
 
 def broadcast_to_room(
-    room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
+    room: str,
+    event: str,
+    data: Any = None,
+    *,
+    tenant: TenantLike | None = None,
+    namespace: str | None = None,
 ) -> None:
-    """Send an event to every client in `room` of `tenant`."""
-    _layer().publish_now(group_name(room, tenant), encode_event(event, data))
+    """Send an event to every client in `room` of `tenant`; `namespace` is a `room_namespace`."""
+    group = group_name(room, tenant, namespace=namespace)
+    _layer().publish_now(group, encode_event(event, data))
 
 
 async def abroadcast_to_room(
-    room: str, event: str, data: Any = None, *, tenant: TenantLike | None = None
+    room: str,
+    event: str,
+    data: Any = None,
+    *,
+    tenant: TenantLike | None = None,
+    namespace: str | None = None,
 ) -> None:
     """Do what `broadcast_to_room` does, in async code."""
-    await _layer().publish(group_name(room, tenant), encode_event(event, data))
+    group = group_name(room, tenant, namespace=namespace)
+    await _layer().publish(group, encode_event(event, data))
 
 
 def send_to(channel_name: str, event: str, data: Any = None) -> None:

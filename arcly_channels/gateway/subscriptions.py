@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 from arcly_channels.identity.claims import Access
@@ -11,8 +12,17 @@ from arcly_channels.identity.claims import Access
 Handler = Callable[[Any, Any], Awaitable[None]]
 H = TypeVar("H", bound=Handler)
 
-_MARK = "_arcly_event"
-_ACCESS = "_arcly_access"
+_MARK = "_arcly_subscription"
+
+
+@dataclasses.dataclass(frozen=True)
+class Subscription:
+    """That a method of a gateway handles an event, from clients whose claims allow it."""
+
+    event: str
+    access: Access
+    method: str = ""
+    """The name under which the class has it."""
 
 
 def subscribe(
@@ -27,7 +37,7 @@ def subscribe(
     """
     if not isinstance(event, str) or not event:
         raise TypeError(f'@subscribe wants the name of an event, as in @subscribe("x"): {event!r}')
-    access = Access.of(roles, perms, where=f"@subscribe({event!r})")
+    subscription = Subscription(event, Access.of(roles, perms, where=f"@subscribe({event!r})"))
 
     def mark(handler: H) -> H:
         is_async = inspect.iscoroutinefunction(handler)
@@ -37,50 +47,35 @@ def subscribe(
             inspect.signature(handler).bind(None, None)
         except TypeError:
             raise TypeError(f"the handler of {event!r} takes (self, data)") from None
-        setattr(handler, _MARK, event)
-        setattr(handler, _ACCESS, access)
+        setattr(handler, _MARK, subscription)
         return handler
 
     return mark
 
 
-def collect(gateway: type) -> dict[str, str]:
-    """Return the method names of a gateway class by event; raise `TypeError` for duplicates.
+def mark_of(attribute: object) -> Subscription | None:
+    """Return what `subscribe` said of an attribute of a class, if it did."""
+    subscription = getattr(attribute, _MARK, None)
+    return subscription if isinstance(subscription, Subscription) else None
 
-    A method that a subclass overrides stays subscribed, whether it is marked again or not, and to
-    the event of the nearest mark.
+
+def collect(gateway: type) -> dict[str, Subscription]:
+    """Return the subscriptions of a gateway class by event; raise `TypeError` for duplicates.
+
+    A method that a subclass overrides stays subscribed, whether it is marked again or not: to the
+    event of the nearest mark, and as guarded as that says.
     """
-    events: dict[str, str] = {}
-    for name in dict.fromkeys(name for base in reversed(gateway.__mro__) for name in vars(base)):
-        event = next(
-            (
-                getattr(vars(base)[name], _MARK)
-                for base in gateway.__mro__
-                if hasattr(vars(base).get(name), _MARK)
-            ),
-            None,
-        )
-        if event is None:
-            continue
-        if event in events:
+    by_method: dict[str, Subscription] = {}
+    for base in reversed(gateway.__mro__):
+        for name, attribute in vars(base).items():
+            if mark := mark_of(attribute):
+                by_method[name] = dataclasses.replace(mark, method=name)
+    by_event: dict[str, Subscription] = {}
+    for each in by_method.values():
+        other = by_event.setdefault(each.event, each)
+        if other is not each:
             raise TypeError(
-                f"{gateway.__qualname__} has two handlers of {event!r}: {events[event]} and {name}"
+                f"{gateway.__qualname__} has two handlers of {each.event!r}: "
+                f"{other.method} and {each.method}"
             )
-        events[event] = name
-    return events
-
-
-def collect_access(gateway: type, methods: Mapping[str, str]) -> dict[str, Access]:
-    """Return what each event of a gateway class asks of claims, as its nearest mark says.
-
-    A method that a subclass overrides without a mark of its own stays as guarded as it was.
-    """
-    marks = {
-        event: next(
-            getattr(vars(base)[method], _ACCESS)
-            for base in gateway.__mro__
-            if hasattr(vars(base).get(method), _ACCESS)
-        )
-        for event, method in methods.items()
-    }
-    return {event: access for event, access in marks.items() if access}
+    return by_event

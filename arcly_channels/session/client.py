@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from arcly_channels.conf.settings import get_settings
+from arcly_channels.exceptions import EventRefused
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.rooms import TenantLike, group_name, lobby_name
+from arcly_channels.wire import protocol
 from arcly_channels.wire.events import encode_event
 
 
 class ClientHandle:
     """One connected client, for use in any task, thread or event loop, for as long as you like.
 
-    Its methods do nothing once the socket is gone and `on_disconnect` has returned. What they send
-    is in the outboxes when they return; they wait only while a burst is ahead of clients that read
-    (never for one that does not), so a loop of broadcasts is slowed to what those can take. All
-    raise `EnvelopeError` for data that is no JSON and `InvalidRoom` for a bad room, and then have
-    sent nothing. The seed's `WsClient`.
+    Its methods do nothing once the socket is closed, by this side or by the peer, except in
+    `on_disconnect`, which may tell the others. What they send is in the outboxes when they return;
+    they wait only while a burst is ahead of clients that read (never for one that does not), so a
+    loop of broadcasts is slowed to what those can take. All raise `EnvelopeError` for data that is
+    no JSON and `InvalidRoom` for a bad room, and then have sent nothing.
     """
 
-    __slots__ = ("_is_gone", "_layer", "_outbox", "claims", "id", "tenant")
+    __slots__ = (
+        "_is_farewell",
+        "_is_gone",
+        "_layer",
+        "_outbox",
+        "_rooms",
+        "claims",
+        "id",
+        "namespace",
+        "tenant",
+    )
 
     def __init__(
         self,
@@ -31,13 +44,19 @@ class ClientHandle:
         *,
         claims: Mapping[str, Any] | None,
         tenant: TenantLike | None,
+        namespace: str | None = None,
     ) -> None:
         self._layer = layer
         self._outbox = outbox
+        self._is_farewell = False
         self._is_gone = False
+        self._rooms: set[str] = set()
+        """The groups of the rooms that were joined here."""
         self.id = id
         self.claims = claims
         self.tenant = tenant
+        self.namespace = namespace
+        """What scopes its rooms, beside the tenant."""
 
     @property
     def pending_frames(self) -> int:
@@ -51,16 +70,21 @@ class ClientHandle:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the socket is gone, so that nothing happens here any more."""
-        return self._is_gone
+        """Whether the socket is closed, so that nothing happens here any more."""
+        is_closed = self._outbox.close_code is not None and not self._is_farewell
+        return self._is_gone or is_closed
+
+    def begin_farewell(self) -> None:
+        """Speak for `on_disconnect`, though the socket is closed. For the session's own use."""
+        self._is_farewell = True
 
     def set_gone(self) -> None:
-        """Do nothing from now on. For the gateway's own use."""
+        """Do nothing from now on. For the session's own use."""
         self._is_gone = True
 
     async def emit(self, event: str, data: Any = None) -> None:
         """Send an event to this client only."""
-        if not self._is_gone:
+        if not self.is_gone:
             await self._layer.send_frame(self.id, encode_event(event, data))
 
     async def broadcast(
@@ -70,7 +94,7 @@ class ClientHandle:
 
         Without tenancy that is everyone. `all_tenants` crosses tenants.
         """
-        if not self._is_gone:
+        if not self.is_gone:
             group = None if all_tenants else lobby_name(self.tenant)
             await self._publish(group, event, data, exclude_self)
 
@@ -78,22 +102,37 @@ class ClientHandle:
         self, room: str, event: str, data: Any = None, *, exclude_self: bool = False
     ) -> None:
         """Send an event to every client in `room` of this client's tenant, itself included."""
-        if not self._is_gone:
-            await self._publish(group_name(room, self.tenant), event, data, exclude_self)
+        if not self.is_gone:
+            await self._publish(self._group_of(room), event, data, exclude_self)
 
     async def join_room(self, room: str) -> None:
-        """Put this client into `room`: it gets what is broadcast there from now on."""
-        if not self._is_gone:
-            await self._layer.join(self.id, group_name(room, self.tenant))
+        """Put this client into `room`: it gets what is broadcast there from now on.
+
+        Raises `EventRefused` with the code `too_many_rooms` when it is in
+        `MAX_ROOMS_PER_CONNECTION` others.
+        """
+        if self.is_gone:
+            return
+        group = self._group_of(room)
+        limit = get_settings().MAX_ROOMS_PER_CONNECTION
+        if group not in self._rooms and 0 < limit <= len(self._rooms):
+            raise EventRefused(protocol.TOO_MANY_ROOMS, f"one client is in at most {limit} rooms")
+        self._rooms.add(group)
+        await self._layer.join(self.id, group)
 
     async def leave_room(self, room: str) -> None:
         """Take this client out of `room`."""
-        if not self._is_gone:
-            await self._layer.leave(self.id, group_name(room, self.tenant))
+        if not self.is_gone:
+            group = self._group_of(room)
+            self._rooms.discard(group)
+            await self._layer.leave(self.id, group)
+
+    def _group_of(self, room: str) -> str:
+        return group_name(room, self.tenant, namespace=self.namespace)
 
     async def _publish(self, group: str | None, event: str, data: Any, exclude_self: bool) -> None:
         exclude = self.id if exclude_self else None
         await self._layer.publish(group, encode_event(event, data), exclude=exclude)
 
     def __repr__(self) -> str:
-        return f"<ClientHandle {self.id}{' (gone)' if self._is_gone else ''}>"
+        return f"<ClientHandle {self.id}{' (gone)' if self.is_gone else ''}>"

@@ -41,11 +41,11 @@ class Gateway(GatewayConsumer):
             await asyncio.sleep(0.3)
 
     async def on_connect(self) -> None:
-        assert self._transport is not None
-        transports.add(self._transport)
+        assert self._gateway_session.transport is not None
+        transports.add(self._gateway_session.transport)
         if self.scope["path"] != "/control":
             await self.join_room(ROOM)
-        await self.emit("ready", type(self._transport).__name__)
+        await self.emit("ready", type(self._gateway_session.transport).__name__)
 
     async def on_disconnect(self, code: int) -> None:
         if self.scope["path"] == "/thoughtful":
@@ -99,6 +99,24 @@ class Gateway(GatewayConsumer):
         await self.emit("last")
         await self.close(4001)
         raise StopConsumer
+
+    @subscribe("finish")
+    async def finish(self, way: str) -> None:
+        """Say goodbye and end, one way or another, without closing."""
+        await self.emit("last")
+        if way == "stop":
+            raise StopConsumer
+        await self.channel_layer.send(self.channel_name, {"type": f"{way}.message"})
+
+    async def crash_message(self, _: Any) -> None:
+        await self.emit("really the last")
+        raise LookupError("crash")
+
+    async def cancelled_message(self, _: Any) -> None:
+        await self.emit("really the last")
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
 
     @subscribe("take")
     async def take(self, data: dict[str, Any]) -> None:

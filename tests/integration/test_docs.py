@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import arcly_channels
-from arcly_channels import checks
+from arcly_channels import GatewayConsumer, checks
+from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.layers import LocalChannelLayer
 from tests.documents import DOCS, section, table
 
@@ -62,6 +63,20 @@ def test_system_checks_are_those_of_the_code() -> None:
     documented = re.findall(pattern, section(REFERENCE, "System checks"))
     source = inspect.getsource(checks)
     assert documented == sorted(set(re.findall(pattern, source)))
+
+
+def test_names_that_gateways_take_are_those_of_the_code() -> None:
+    paragraph = re.search(
+        r"\*\*Names that are taken\.\*\*(.+?)\n\n", REFERENCE.read_text(), re.DOTALL
+    )
+    assert paragraph is not None
+    listed = re.findall(r"`(\w+)`", paragraph[1].partition("has:")[2])
+    of_mixin = {*vars(GatewayConsumer), *vars(SessionConsumer)}
+    of_instances = set(re.findall(r"self\.(\w+) = ", inspect.getsource(SessionConsumer)))
+    private = {name for name in of_mixin | of_instances if name.startswith("_gateway")}
+    public = {name for name in of_mixin if not name.startswith("_")}
+    assert listed == [*sorted(public), "_gateway"]
+    assert of_instances - private == {"scope", "channel_layer", "channel_name"}
 
 
 def test_architecture_page_has_every_file() -> None:

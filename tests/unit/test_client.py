@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from arcly_channels import ClientHandle, EnvelopeError, InvalidRoom
+from arcly_channels import (
+    ClientHandle,
+    EnvelopeError,
+    EventRefused,
+    InvalidRoom,
+    broadcast_to_room,
+    group_name,
+    subscribe,
+)
+from arcly_channels.fanout.audience import One
 from arcly_channels.layers import LocalChannelLayer
 from tests.gateways import Recorded, Socket, StuckServer, connected
-from tests.waiting import eventually
+from tests.waiting import eventually, soon
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -226,3 +235,120 @@ async def test_burst_of_a_handle_does_not_evict_a_client_that_reads(
             await gateway.instances[0].client.emit("news", number)
         assert [(await socket.receive_event())[1] for _ in range(200)] == list(range(200))
     assert not layer.registry.evictions
+
+
+async def test_handle_is_gone_as_soon_as_its_socket_is_closed(
+    client: ClientHandle, layer: LocalChannelLayer, socket: Socket
+) -> None:
+    layer.registry.close(One(client.id), 4401)
+    assert client.is_gone
+
+
+async def test_running_handler_of_a_client_that_was_made_to_go_publishes_nothing(
+    gateway: type[Recorded], layer: LocalChannelLayer, socket: Socket
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Talking(Recorded):
+        @subscribe("talk")
+        async def talk(self, data: Any) -> None:
+            begun.set()
+            await go_on.wait()
+            await self.broadcast("not heard")
+            await self.client.broadcast_to_room("room", "not heard")
+
+        async def on_disconnect(self, code: int) -> None:
+            await self.broadcast("goodbye")
+
+    await gateway.instances[0].join_room("room")
+    async with connected(Talking.as_asgi()) as talking:
+        await talking.send("talk")
+        await soon(begun.wait())
+        layer.registry.close(One(Talking.connects[0]), 4401)
+        go_on.set()
+        assert await talking.receive_close() == 4401
+    assert await socket.receive_event() == ("goodbye", None)
+    assert await socket.got_nothing()
+
+
+# How many rooms
+
+
+@pytest.fixture
+def two_rooms(settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {"MAX_ROOMS_PER_CONNECTION": 2}
+
+
+@pytest.mark.usefixtures("two_rooms")
+async def test_room_too_many_is_refused(client: ClientHandle) -> None:
+    for room in ("a", "b", "a"):
+        await client.join_room(room)
+    with pytest.raises(EventRefused, match="too_many_rooms: one client is in at most 2 rooms"):
+        await client.join_room("c")
+
+
+@pytest.mark.usefixtures("two_rooms")
+async def test_room_that_was_left_makes_place_for_another(
+    client: ClientHandle, layer: LocalChannelLayer
+) -> None:
+    for room in ("a", "b"):
+        await client.join_room(room)
+    await client.leave_room("a")
+    await client.join_room("c")
+    assert layer.registry.room_members("c") == [client.id]
+
+
+@pytest.mark.usefixtures("two_rooms")
+async def test_client_hears_of_a_room_too_many() -> None:
+    class Joining(Recorded):
+        @subscribe("join")
+        async def join(self, data: Any) -> None:
+            await self.join_room(data)
+
+    async with connected(Joining.as_asgi(), claims={"sub": "ann", "jti": "1"}) as socket:
+        for room in ("a", "b", "c"):
+            await socket.send("join", room)
+        assert (await socket.receive_event())[1]["code"] == "too_many_rooms"
+
+
+async def test_limit_of_zero_rooms_is_none(client: ClientHandle, settings: Settings) -> None:
+    settings.ARCLY_CHANNELS = {"MAX_ROOMS_PER_CONNECTION": 0}
+    for number in range(200):
+        await client.join_room(str(number))
+
+
+# Namespaces
+
+
+class Staff(Recorded):
+    room_namespace = "staff"
+
+
+@pytest.mark.parametrize("tenant", [None, "acme"])
+async def test_room_of_a_namespace_is_not_that_of_others(
+    gateway: type[Recorded], tenant: str | None
+) -> None:
+    app, staff_app = gateway.as_asgi(), Staff.as_asgi()
+    async with (
+        connected(app, tenant=tenant) as socket,
+        connected(staff_app, tenant=tenant) as staff,
+    ):
+        for each in (gateway.instances[-1], Staff.instances[-1]):
+            await each.join_room("room")
+        await Staff.instances[-1].broadcast_to_room("room", "of the staff")
+        broadcast_to_room("room", "also of the staff", tenant=tenant, namespace="staff")
+        assert await socket.got_nothing()
+        assert await events(staff, 2) == ["of the staff", "also of the staff"]
+        await gateway.instances[-1].broadcast_to_room("room", "of all")
+        await gateway.instances[-1].broadcast_to_room(
+            group_name("room", tenant, namespace="staff"), "of all"
+        )
+        assert await staff.got_nothing()
+
+
+async def test_room_of_a_namespace_may_be_left() -> None:
+    async with connected(Staff.as_asgi()) as staff:
+        await Staff.instances[-1].join_room("room")
+        await Staff.instances[-1].leave_room("room")
+        broadcast_to_room("room", "of the staff", namespace="staff")
+        assert await staff.got_nothing()

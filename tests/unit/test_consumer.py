@@ -269,6 +269,18 @@ async def test_failing_handler_is_logged_with_its_traceback(
     assert "hunter2" not in record.getMessage()
 
 
+async def test_handler_that_fails_again_and_again_is_logged_once_a_second(
+    socket: Socket, caplog: pytest.LogCaptureFixture, pass_time: Callable[[float], None]
+) -> None:
+    for seconds in (0, 0, 0, 1):
+        pass_time(seconds)
+        await socket.send("fail")
+        await error(socket)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.endswith("ThisChat.fail failed")
+    assert second.endswith("ThisChat.fail failed (2 more like it were not logged)")
+
+
 async def test_failing_handler_is_counted(socket: Socket, layer: LocalChannelLayer) -> None:
     for _ in range(2):
         await socket.send("fail")
@@ -361,16 +373,14 @@ async def test_there_is_no_client_before_the_socket_is_accepted() -> None:
 
 
 async def test_inbound_frame_is_a_sign_of_life(
-    chat: type[Chat],
-    layer: LocalChannelLayer,
-    socket: Socket,
-    monkeypatch: pytest.MonkeyPatch,
+    chat: type[Chat], layer: LocalChannelLayer, socket: Socket
 ) -> None:
-    touched: list[int] = []
-    monkeypatch.setattr(layer.registry, "touch", touched.append)
+    connection = layer.registry.get(chat.connects[0])
+    assert connection is not None
+    before = connection.last_seen
     await socket.send("echo")
     await socket.receive_event()
-    assert touched == chat.connects
+    assert connection.last_seen > before
 
 
 async def test_nothing_is_left_of_a_client_that_is_gone(
@@ -572,14 +582,15 @@ async def test_crash_of_a_channel_handler_ends_a_consumer_that_has_more_to_do(
     assert Crashing.disconnects == [1011]
 
 
-async def test_channel_message_without_a_handler_ends_the_consumer(
-    chat: type[Chat], layer: LocalChannelLayer
+async def test_channel_message_without_a_handler_is_logged_and_counted(
+    chat: type[Chat], layer: LocalChannelLayer, socket: Socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with connected(chat.as_asgi()) as socket:
+    for _ in range(3):
         await layer.send(chat.instances[0].channel_name, {"type": "no.such.handler"})
-        with pytest.raises(ValueError, match=r"No handler for message type no\.such\.handler"):
-            await socket.ended()
-    assert chat.disconnects == [1011]
+    assert await socket.got_nothing()
+    assert layer.counts["handler_errors"] == 3
+    assert caplog.text.count("no handler for messages of the type 'no.such.handler'") == 1
+    assert not chat.disconnects
 
 
 async def test_failing_on_connect_ends_the_consumer(layer: LocalChannelLayer) -> None:

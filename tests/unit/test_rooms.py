@@ -23,11 +23,12 @@ class Tenant:
 
 
 # Few letters, so that names which look alike are found often; then, names that are groups already.
-spellings = st.text(alphabet="aA0.-_5f!é\n\ud800", min_size=1, max_size=200)
+spellings = st.text(alphabet="aA0.-_5f!é\n\ud800", min_size=1, max_size=130)
 tenants = st.none() | spellings
 spelt = st.builds(group_name, spellings, tenants) | st.builds(lobby_name, tenants)
-rooms = spellings | st.text(min_size=1, max_size=200) | spelt
+rooms = spellings | st.text(min_size=1, max_size=100) | spelt
 addresses = st.tuples(rooms, tenants | spelt)
+namespaces = tenants
 
 
 @given(room=st.from_regex(VALID, fullmatch=True))
@@ -46,6 +47,14 @@ def test_different_addresses_have_different_groups(
 ) -> None:
     assume(one != other)
     assert group_name(*one) != group_name(*other)
+
+
+@given(one=st.tuples(addresses, namespaces), other=st.tuples(addresses, namespaces))
+def test_different_namespaces_have_different_groups(one: Any, other: Any) -> None:
+    assume(one != other)
+    groups = {group_name(*address, namespace=namespace) for address, namespace in (one, other)}
+    assert len(groups) == 2
+    assert all(BaseChannelLayer().require_valid_group_name(group) for group in groups)
 
 
 @given(group=st.builds(group_name, rooms, spellings), tenant=tenants)
@@ -92,6 +101,23 @@ def test_longest_plain_name_is_kept() -> None:
 
 def test_longest_room_is_taken() -> None:
     assert len(group_name("é" * 200, "t" * 300)) < 100
+
+
+def test_room_of_too_many_bytes_is_refused() -> None:
+    assert group_name("😀" * 100)
+    with pytest.raises(InvalidRoom, match="at most 400 bytes"):
+        group_name("😀" * 101)
+
+
+def test_room_of_a_namespace_shows_both() -> None:
+    assert group_name("chat", namespace="staff").startswith("arcly.ns.staff.chat.")
+    assert group_name("chat", "acme", namespace="staff").startswith("arcly.nst.staff.acme.chat.")
+
+
+@pytest.mark.parametrize("namespace", ["", 1, b"staff"])
+def test_namespace_that_is_no_string_is_refused(namespace: Any) -> None:
+    with pytest.raises(TypeError, match="a namespace of rooms is a non-empty string"):
+        group_name("room", namespace=namespace)
 
 
 @pytest.mark.parametrize("room", ["", "a" * 201])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from arcly_channels.rooms import group_name, lobby_name, token_group, user_group
 
-TEXT = st.text(min_size=1, max_size=200)
+TEXT = st.text(min_size=1, max_size=100)  # Of 400 bytes at most.
 ID = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=100)
 TENANT = st.none() | ID
 VALID = re.compile(r"[a-zA-Z0-9\-_.]{1,99}", re.ASCII)
@@ -52,6 +52,7 @@ def test_a_seal_takes_the_secret_of_the_project(settings: Any) -> None:
         return {
             group_name("r", "acme"), group_name("r" * 200, "acme"), lobby_name(),
             lobby_name("acme"), user_group("ann"), token_group("1"),
+            group_name("r", namespace="n"), group_name("r", "acme", namespace="n"),
         }  # fmt: skip
 
     settings.SECRET_KEY = "one"

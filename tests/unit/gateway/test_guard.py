@@ -20,6 +20,7 @@ from arcly_channels import GatewayConsumer, Refused, subscribe
 from arcly_channels.identity import IdentityMiddlewareStack, Tenant, get_tenants
 from arcly_channels.identity.tokens import issue_token
 from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.session import guard
 
 ACME = Tenant("acme")
 GLOBEX = Tenant("globex")
@@ -303,6 +304,15 @@ async def test_an_expired_token_ends_the_connection() -> None:
         assert await client.closed() == 4401
 
 
+async def test_a_clock_set_back_keeps_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+    async with connected(claims=claims(exp=real() + 0.1)) as client:
+        monkeypatch.setattr(time, "time", lambda: real() - 3600)
+        token = issue_token({"sub": "bob"})
+        assert (await client.ask("auth.refresh", {"token": token}))[0] == "error"
+        assert await client.closed() == 4401
+
+
 async def test_grace_and_leeway_come_after_expiry(settings: Any) -> None:
     jwt = {"KEYS": ["s" * 32], "LEEWAY": 60}
     settings.ARCLY_CHANNELS = {"JWT": jwt, "TOKEN_GRACE": 60}
@@ -322,8 +332,13 @@ async def test_a_fresh_token_keeps_the_connection() -> None:
         while time.time() < old["exp"] + 0.05:
             event, data = await client.ask("whoami")
         assert (data["claims"]["jti"], data["claims"]["role"]) == ("new", "admin")
-        assert await arcly_channels.adisconnect_token("old") == 0
-        assert await arcly_channels.adisconnect_token("new") == 1
+
+
+@pytest.mark.parametrize("revoked", ["old", "new"])
+async def test_revoking_any_token_of_a_connection_closes_it(revoked: str) -> None:
+    async with connected(claims=claims(jti="old")) as client:
+        await client.ask("auth.refresh", {"token": issue_token({"sub": "ann", "jti": "new"})})
+        assert await arcly_channels.adisconnect_token(revoked) == 1
         assert await client.closed() == 4401
 
 
@@ -378,6 +393,60 @@ async def test_a_client_that_must_go_has_no_say() -> None:
         await client.send("say", "one last thing")
         assert await client.closed() == 4401
     assert said == []
+
+
+# What would refuse a handshake refuses a refresh
+
+
+class Strict(Open):
+    """Knows who is denied, and keeps to rooms that their permissions allow."""
+
+    async def on_connect(self) -> None:
+        await super().on_connect()
+        await self.join_room("open")
+        await self.join_room("secret")
+
+    async def authorize(self) -> None:
+        if self.claims and self.claims.get("denied"):
+            raise Refused(4403, "you are on the list")
+        if self.claims and self.claims.get("broken"):
+            raise LookupError("no such list")
+
+    async def on_refresh(self) -> None:
+        if self.claims and not self.claims.get("perms"):
+            await self.leave_room("secret")
+
+
+@pytest.mark.parametrize(
+    ("fresh", "code"), [({"denied": True}, "forbidden"), ({"broken": True}, "internal")]
+)
+async def test_authorize_is_asked_about_a_fresh_token(fresh: dict[str, Any], code: str) -> None:
+    old = claims(exp=time.time() + 1, jti="old")
+    async with connected(Strict, claims=old) as client:
+        token = issue_token({"sub": "ann", **fresh})
+        event, answer = await client.ask("auth.refresh", {"token": token})
+        assert (event, answer["code"]) == ("error", code)
+        _, data = await client.ask("whoami")
+        assert data["claims"] == old
+        assert await client.closed() == 4401
+
+
+async def test_on_refresh_may_leave_what_is_no_longer_allowed() -> None:
+    async with connected(Strict, claims=claims(perms=["secret:read"])) as client:
+        await client.ask("auth.refresh", {"token": issue_token({"sub": "ann"})})
+        await arcly_channels.abroadcast_to_room("secret", "not heard")
+        await arcly_channels.abroadcast_to_room("open", "heard")
+        assert await client.receive() == ("heard", None)
+
+
+async def test_connection_does_not_take_fresh_tokens_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "MAX_REFRESHES", 2)
+    token = {"token": issue_token({"sub": "ann"})}
+    async with connected(claims=claims()) as client:
+        answers = [await client.ask("auth.refresh", token) for _ in range(3)]
+    assert [event for event, _ in answers] == ["auth.refreshed", "auth.refreshed", "error"]
 
 
 # Being made to go
@@ -456,6 +525,54 @@ async def test_a_tenant_suspended_while_the_socket_is_accepted_is_noticed() -> N
     client = Client(Late, tenant=ACME)
     assert await client.connect() == (True, None)
     assert await client.closed() == 4403
+
+
+@pytest.mark.parametrize(("plain", "twin", "who", "code"), DISCONNECTIONS)
+async def test_who_is_made_to_go_during_the_handshake_is_refused(
+    plain: Any, twin: Any, who: Any, code: int
+) -> None:
+    class Slow(Open):
+        async def authorize(self) -> None:
+            plain(who)
+
+    refused = Client(Slow, claims=claims(jti="7"), tenant=ACME)
+    assert await refused.connect() == (False, code)
+    other = Client(Slow, claims=claims("bob", jti="8"), tenant=GLOBEX)
+    assert await other.connect() == (True, None)
+    await other.socket.disconnect()
+
+
+@pytest.mark.parametrize(("plain", "twin", "who", "code"), DISCONNECTIONS)
+async def test_who_is_made_to_go_while_the_socket_is_accepted_is_closed(
+    plain: Any, twin: Any, who: Any, code: int
+) -> None:
+    class Late(Open):
+        async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+            await twin(who)
+            await super().accept(subprotocol, headers)
+
+    client = Client(Late, claims=claims(jti="7"), tenant=ACME)
+    assert await client.connect() == (True, None)
+    assert await client.closed() == code
+
+
+@pytest.mark.parametrize("disconnect", [each[0] for each in DISCONNECTIONS])
+async def test_who_was_made_to_go_may_come_back_at_once(disconnect: Any) -> None:
+    for who in ("ann", "7", "acme"):
+        disconnect(who)
+    async with connected(claims=claims(jti="7"), tenant=ACME):
+        pass
+
+
+async def test_a_token_revoked_while_it_is_judged_does_not_stay() -> None:
+    class Slow(Open):
+        async def authorize(self) -> None:
+            if self.claims and self.claims.get("jti") == "new":
+                await arcly_channels.adisconnect_token("new")
+
+    async with connected(Slow, claims=claims(jti="old")) as client:
+        await client.send("auth.refresh", {"token": issue_token({"sub": "ann", "jti": "new"})})
+        assert await client.closed() == 4401
 
 
 async def test_a_token_that_expires_during_the_handshake_is_noticed() -> None:

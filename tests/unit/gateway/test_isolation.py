@@ -23,7 +23,7 @@ SPELLINGS = [
         f"../acme/{room}", f"arcly.t.globex.acme.{room}", f"arcly.lobby.acme.{room}",
     )
 ]  # fmt: skip
-NAMES = st.text(min_size=1, max_size=200) | st.sampled_from(SPELLINGS)
+NAMES = st.text(min_size=1, max_size=100) | st.sampled_from(SPELLINGS)
 ENCODED = st.builds(group_name, NAMES, st.sampled_from([None, "globex", "acme.news", "t"]))
 MOVES = st.lists(
     st.tuples(st.sampled_from(["join", "leave", "room", "all", "send", "add"]), NAMES | ENCODED),

@@ -1,0 +1,143 @@
+"""What a gateway class says, looked at once, when the class is made.
+
+Whatever would be ignored in silence, or fail with the first client, raises `TypeError` here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+
+from arcly_channels.gateway.subscriptions import Subscription, collect, mark_of
+from arcly_channels.rooms import checked_namespace
+from arcly_channels.session.guard import Policy
+from arcly_channels.session.limits import Repeats
+
+ATTRIBUTES = (
+    "require_claims",
+    "require_tenant",
+    "required_roles",
+    "required_perms",
+    "room_namespace",
+)
+"""What is said in the class and not in `as_asgi()`."""
+
+HOOKS = {"authorize": (), "on_connect": (), "on_refresh": (), "on_disconnect": (1000,)}
+"""The coroutines that a gateway overrides, and what they are given."""
+
+OF_INSTANCES = frozenset({"scope", "channel_layer", "channel_name", "groups"})
+"""What every instance has beside the attributes of its class."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """The policy of a gateway class, its subscriptions by event, and what it logs too often."""
+
+    policy: Policy
+    subscriptions: dict[str, Subscription]
+    reserved: frozenset[str]
+    """The names that no Channels message may call: not meant for that, or guarded."""
+    failures: Repeats = dataclasses.field(default_factory=Repeats)
+
+
+def declare(gateway: Any) -> Declaration:
+    """Return what a gateway class says; raise `TypeError` for what cannot be meant."""
+    subscriptions = collect(gateway)
+    _check_order(gateway)
+    _check_receive(gateway, subscriptions)
+    for hook, arguments in HOOKS.items():
+        _check_hook(gateway, hook, arguments)
+    for subscription in subscriptions.values():
+        _check_name(gateway, subscription)
+    _check_private(gateway)
+    if gateway.room_namespace is not None:
+        checked_namespace(gateway.room_namespace)
+    handlers = {each.method for each in subscriptions.values()}
+    own = {name for each in gateway.__mro__ if _is_framework(each) for name in vars(each)}
+    reserved = (OF_INSTANCES | own | handlers) - {"gateway_event"}
+    return Declaration(Policy.of(gateway), subscriptions, reserved)
+
+
+def _check_order(gateway: type) -> None:
+    """Refuse a mixin whose attributes or hooks are hidden by those of every gateway."""
+    for name in (*ATTRIBUTES, *HOOKS):
+        first, *others = _definers(gateway, name)
+        if _is_framework(first) and others:
+            raise TypeError(
+                f"{gateway.__qualname__}: {others[0].__qualname__}.{name} would be ignored, as "
+                f"GatewayConsumer comes before it: put {others[0].__qualname__} first in the bases"
+            )
+
+
+def _check_receive(gateway: type, subscriptions: dict[str, Subscription]) -> None:
+    """Refuse a class that says twice who takes the frames, as one of both would never run."""
+    receiver, *hidden = _definers(gateway, "receive")
+    if _is_ours(receiver):
+        for each in (*hidden, *_definers(gateway, "receive_json")):
+            if not _is_framework(each):
+                raise TypeError(
+                    f"{gateway.__qualname__}: {each.__qualname__} takes frames with a method that "
+                    "would never run, because GatewayConsumer takes them as events: put "
+                    "GatewayConsumer last in the bases, or make handlers with @subscribe"
+                )
+    elif _is_framework(receiver):
+        for subscription in subscriptions.values():
+            if not _is_framework(_definers(gateway, subscription.method)[-1]):
+                raise TypeError(
+                    f"{gateway.__qualname__}: the handler of {subscription.event!r} would never "
+                    f"run, because {receiver.__qualname__} takes the frames: put GatewayConsumer "
+                    "first in the bases"
+                )
+
+
+def _check_hook(gateway: type, name: str, arguments: tuple[object, ...]) -> None:
+    hook = getattr(gateway, name)
+    if not iscoroutinefunction(inspect.unwrap(hook)):
+        raise TypeError(f"{gateway.__qualname__}.{name} is an async def, which {hook!r} is not")
+    try:
+        inspect.signature(hook).bind(None, *arguments)
+    except TypeError:
+        wanted = ", ".join(("self", *(["code"] if arguments else [])))
+        raise TypeError(
+            f"{gateway.__qualname__}.{name} takes ({wanted}): a method of another use needs "
+            "another name"
+        ) from None
+
+
+def _check_name(gateway: type, subscription: Subscription) -> None:
+    """Refuse a handler with the name of something that every gateway is made of."""
+    name = subscription.method
+    of_framework = (vars(each)[name] for each in _definers(gateway, name) if _is_framework(each))
+    if name in OF_INSTANCES or any(mark_of(attribute) is None for attribute in of_framework):
+        raise TypeError(
+            f"{gateway.__qualname__}: the handler of {subscription.event!r} cannot be named "
+            f"{name}, which is a part of every gateway: name it handle_{name}, say"
+        )
+
+
+def _check_private(gateway: type) -> None:
+    """Refuse a class with a private name of ours, whose meaning it cannot know."""
+    ours = {name for each in gateway.__mro__ if _is_ours(each) for name in vars(each)}
+    for each in gateway.__mro__:
+        for name in () if _is_framework(each) else ours.intersection(vars(each)):
+            if name.startswith("_") and not name.startswith(("__", "_gateway_")):
+                raise TypeError(
+                    f"{each.__qualname__}.{name} would replace a private part of GatewayConsumer: "
+                    "give it another name"
+                )
+
+
+def _definers(gateway: type, name: str) -> list[type]:
+    """Return the classes of the MRO that define `name`."""
+    return [each for each in gateway.__mro__ if name in vars(each)]
+
+
+def _is_framework(cls: type) -> bool:
+    return cls is object or cls.__module__.startswith("channels.") or _is_ours(cls)
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.startswith("arcly_channels.")

@@ -1,0 +1,281 @@
+"""The edge to Channels and ASGI: a consumer whose client is behind a session and its outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from arcly_channels.close_codes import SENDABLE, CloseCode
+from arcly_channels.conf.settings import get_settings
+from arcly_channels.exceptions import Refused
+from arcly_channels.gateway.database import queue_closing
+from arcly_channels.gateway.declaration import ATTRIBUTES, Declaration, declare
+from arcly_channels.gateway.inbox import Inbox
+from arcly_channels.gateway.turns import Turns, as_meant, was_cancelled
+from arcly_channels.identity.refusal import chosen_subprotocol, refuse
+from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.layers.configured import gateway_layer
+from arcly_channels.layers.message import Message
+from arcly_channels.layers.processes import presence
+from arcly_channels.rooms import TenantLike
+from arcly_channels.session.guard import Guard
+from arcly_channels.session.session import Session, State
+from arcly_channels.transports.base import Peer, Receive, Send
+from arcly_channels.transports.select import select_transport
+from arcly_channels.wire.envelope import Frame, limited
+
+logger = logging.getLogger(__name__)
+
+
+class SessionConsumer(AsyncWebsocketConsumer):
+    """The part of a gateway that serves one client, whatever its frames mean.
+
+    It runs the messages in turn, asks who comes in, and ends in `Session.end`, however that came.
+    What Channels' methods send goes through the outbox.
+    """
+
+    require_claims: ClassVar[bool] = False
+    """Whether anonymous clients are refused. Roles and permissions imply it."""
+    require_tenant: ClassVar[bool | None] = None
+    """Whether clients without a tenant are refused; None means as soon as there is tenancy."""
+    required_roles: ClassVar[str | Collection[str]] = ()
+    """The roles of which a client must have one."""
+    required_perms: ClassVar[str | Collection[str]] = ()
+    """The permissions, each `resource:action`, that a client must have all of."""
+    room_namespace: ClassVar[str | None] = None
+    """What tells the rooms of this gateway from those of others that have another, or none."""
+
+    scope: dict[str, Any]
+    channel_layer: GatewayLayer
+
+    _gateway_declaration: ClassVar[Declaration]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._gateway_declaration = declare(cls)
+
+    @classmethod
+    def as_asgi(cls, **initkwargs: Any) -> Any:
+        """Return the ASGI application, as `path()` wants it; bad settings fail here already.
+
+        Raises `TypeError` for an attribute of the class among `initkwargs`: Channels gives those
+        to `__init__`, which ignores them, and `require_claims=True` must not be said in vain.
+        """
+        get_settings()
+        for name in initkwargs:
+            if name in ATTRIBUTES:
+                raise TypeError(f"{name} is said in the class {cls.__qualname__}, not in as_asgi()")
+        return super().as_asgi(**initkwargs)
+
+    # What a gateway overrides
+
+    async def authorize(self) -> None:
+        """Decide about a client before its socket is accepted; raise `Refused` to say no.
+
+        Asked again when the client brings a fresh token, with the new `claims`: to refuse leaves it
+        with the old ones.
+        """
+
+    async def on_connect(self) -> None:
+        """Greet a client: its socket is accepted, and it is registered. Runs exactly once."""
+
+    async def on_refresh(self) -> None:
+        """Act on new `claims`, which are in force: leave the rooms that they do not allow, say."""
+
+    async def on_disconnect(self, code: int) -> None:
+        """Say goodbye, just before the client is unregistered.
+
+        Runs exactly once per accepted socket, however it ended; `code` is the close code that this
+        side chose (as 4008 for a slow consumer) or else the peer's, 1011 after an error, and 1012
+        when the server shuts down.
+        """
+
+    @property
+    def claims(self) -> Mapping[str, Any] | None:
+        """What is known about who is behind the connection."""
+        claims: Mapping[str, Any] | None = self.scope.get("claims")
+        return claims
+
+    @property
+    def tenant(self) -> TenantLike | None:
+        """The tenant this client belongs to."""
+        tenant: TenantLike | None = self.scope.get("tenant")
+        return tenant
+
+    # The life of a connection
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one client: the ASGI application that Channels and the server see."""
+        self.scope = scope
+        self.channel_layer = layer = gateway_layer(self.channel_layer_alias)
+        self.channel_name = await layer.new_channel()
+        self._gateway_receive, self._gateway_send = receive, send
+        guard = Guard(self._gateway_declaration.policy, scope)
+        self._gateway_session = session = Session(layer, self.channel_name, guard)
+        self._gateway_turns = turns = Turns()
+        inbox = Inbox(
+            layer, self.channel_name, self._take, fail=turns.stop, evicted=self._close_slow
+        )
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            while True:
+                message = await turns.receive(receive)
+                session.received()
+                await turns.take(self.dispatch, message)
+        except StopConsumer:
+            code = CloseCode.NORMAL
+        except asyncio.CancelledError as error:
+            if was_cancelled():
+                code = CloseCode.SERVICE_RESTART
+            raise as_meant(error) from error.__cause__
+        finally:
+            try:
+                await inbox.close()
+            finally:  # A server in a hurry may cancel again.
+                await session.end(code, self._say_goodbye)
+
+    async def dispatch(self, message: Message) -> None:
+        """Handle a message at once; Channels waits for the database's thread first."""
+        handler = getattr(self, _handler_name(message), None)
+        if not callable(handler):
+            self._complain(message)
+            return
+        await queue_closing()
+        await handler(message)
+
+    async def base_send(self, message: Message) -> None:
+        """Take what Channels' methods send to the server, and keep it in order with the events."""
+        session, kind = self._gateway_session, message["type"]
+        if kind == "websocket.accept":
+            if session.client is not None:
+                raise RuntimeError("this socket was accepted before")
+            await self._gateway_send(message)
+            await self._open()
+        elif session.client is None:
+            await self._gateway_send(message)
+        elif kind == "websocket.send":
+            await self.channel_layer.send_frame(self.id, _frame(message))
+        elif kind == "websocket.close":
+            code = message.get("code", CloseCode.NORMAL)
+            if code not in SENDABLE:
+                raise ValueError(
+                    f"{code!r} is no close code that can be sent: use 1000, or 3000 to 4999"
+                )
+            session.close(code, message.get("reason") or "")
+        else:
+            await self._gateway_send(message)
+
+    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+        """Accept the socket, with the subprotocol of ours that the client offers, if any."""
+        await super().accept(subprotocol or chosen_subprotocol(self.scope), headers)
+
+    async def websocket_connect(self, message: Message) -> None:
+        """Let a client in, or turn it away before it is anybody here; see `refuse`."""
+        try:
+            await self._gateway_session.ask(self.authorize)
+        except Refused as refusal:
+            logger.info("A client of %s was %s", type(self).__qualname__, refusal)
+            await refuse(self.scope, self._gateway_send, refusal)
+            raise StopConsumer from None
+        await super().websocket_connect(message)
+
+    async def websocket_receive(self, message: Message) -> None:
+        """Pass on a frame, unless its client must go: then it has no say."""
+        if self._gateway_session.state is not State.CLOSING:
+            await super().websocket_receive(message)
+
+    async def websocket_disconnect(self, message: Message) -> None:
+        """End, with the code that this side closed with or else the peer's."""
+        code = self._gateway_session.peer_left(message.get("code", CloseCode.NO_STATUS))
+        # Not `super()`: its groups are rooms here, left with the registry, and nobody should stay
+        # registered while it waits for the database's thread.
+        await self.disconnect(code)
+        raise StopConsumer
+
+    # Inside
+
+    async def _open(self) -> None:
+        """Register the accepted socket."""
+        presence.gateway_opened(self.scope)
+        settings = get_settings()
+        peer = Peer(
+            self.scope,
+            self._gateway_receive,
+            self._gateway_send,
+            grace=settings.EVICTION_GRACE,
+            inbound=settings.INBOUND_BUFFER,
+            inbound_bytes=settings.INBOUND_BUFFER_BYTES,
+            abandon=self._abandon,
+            alive=self._gateway_session.seen,
+            shut_down=self._shut_down,
+        )
+        await self._gateway_session.open(
+            select_transport(peer), about=self._about(), namespace=self.room_namespace
+        )
+        await self.on_connect()
+
+    async def _say_goodbye(self, code: int) -> None:
+        try:
+            await self.on_disconnect(code)
+        except asyncio.CancelledError as error:
+            raise as_meant(error) from error.__cause__
+
+    def _about(self) -> str:
+        """Say in the log who this is, as far as that is known."""
+        client = (self.scope.get("client") or ("an unknown address",))[0]
+        user = "nobody" if self.claims is None else f"user {self.claims.get('sub')!r}"
+        return f"{user}, at {self.scope.get('path', '')!r} from {client}"
+
+    def _abandon(self) -> None:
+        self._gateway_turns.stop(StopConsumer())
+
+    def _shut_down(self) -> None:
+        """Close at once, as the server is about to end: what waits goes first, if it can."""
+        self._gateway_session.close(CloseCode.SERVICE_RESTART)
+        self._gateway_session.flush()
+        self._abandon()
+
+    def _close_slow(self) -> None:
+        """Close: more Channels messages came than this consumer handled."""
+        self._gateway_session.close(CloseCode.SLOW_CONSUMER)
+
+    async def _take(self, message: Message) -> None:
+        """Handle a message of another consumer, or of whoever knows the channel or a group."""
+        name = _handler_name(message)
+        if name.startswith(("_", "websocket_")) or name in self._gateway_declaration.reserved:
+            self._complain(message)
+        else:
+            await self._gateway_turns.take(self.dispatch, message)
+
+    def _complain(self, message: Message) -> None:
+        kind = message.get("type")
+        shown = kind[:50] if isinstance(kind, str) else type(kind)
+        self._report("", f"has no handler for messages of the type {shown!r}")
+
+    def _report(self, method: str, problem: str, **more: Any) -> None:
+        """Count what went wrong, and log it: for each method at most once a second."""
+        self.channel_layer.count_handler_error()
+        missed = self._gateway_declaration.failures.due(method)
+        if missed is not None:
+            where = ".".join(filter(None, (type(self).__qualname__, method)))
+            rest = f" ({missed} more like it were not logged)" if missed else ""
+            logger.error("%s %s%s", where, problem, rest, **more)
+
+
+def _frame(message: Message) -> Frame:
+    """Make a frame of what Channels' methods send; raise `EnvelopeError` when it is too large."""
+    text, limit = message.get("text"), get_settings().MAX_FRAME_BYTES
+    if text is not None:
+        return limited(Frame.from_text(text), limit)
+    return limited(Frame(bytes(message["bytes"]), is_text=False), limit)
+
+
+def _handler_name(message: Message) -> str:
+    """Return the name of the method for a message; empty where its type is no string."""
+    kind = message.get("type")
+    return kind.replace(".", "_") if isinstance(kind, str) else ""

@@ -1,0 +1,90 @@
+"""Whose turn it is in a consumer: one message at a time, and the other consumers between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from arcly_channels.layers.message import Message
+from arcly_channels.transports.base import Receive
+
+SLICE = 0.002
+"""Seconds of handling after which a consumer lets the others run, …"""
+
+FEW = 32
+"""… or messages: a server whose queue is never empty would not let them."""
+
+
+class Turns:
+    """Runs the messages of one consumer, from the client and from other consumers alike.
+
+    To be made in the task of the consumer. Holds no reference to it, so that there is no cycle.
+    """
+
+    __slots__ = ("_ending", "_is_receiving", "_lock", "_messages", "_seconds", "_task")
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._task = asyncio.current_task()
+        self._ending: BaseException | None = None
+        self._is_receiving = False
+        self._messages = 0
+        self._seconds = 0.0
+
+    async def take(self, handle: Callable[[Message], Awaitable[None]], message: Message) -> None:
+        """Handle one message when no other is being handled; then let other consumers run."""
+        async with self._lock:
+            started = time.monotonic()
+            await handle(message)
+            self._messages += 1
+            self._seconds += time.monotonic() - started
+        if self._messages >= FEW or self._seconds >= SLICE:
+            self._messages, self._seconds = 0, 0.0
+            await asyncio.sleep(0)
+
+    async def receive(self, receive: Receive) -> Message:
+        """Return what comes next, or raise what the consumer was told to end with."""
+        if self._ending is not None:
+            raise self._ending
+        self._is_receiving = True
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            if self._ending is None:
+                raise  # By the server, not by `stop`.
+            _uncancel()
+            raise self._ending from None
+        finally:
+            self._is_receiving = False
+
+    def stop(self, ending: BaseException) -> None:
+        """End the consumer with `ending`, after the message that it is handling, if any."""
+        if self._ending is None:
+            self._ending = ending
+            if self._is_receiving and self._task is not None:
+                self._task.cancel()
+
+
+def was_cancelled() -> bool:
+    """Return whether a `CancelledError` that came up in this task was meant for it.
+
+    Else it is that of something the task has awaited. Python 3.10 cannot tell, and says yes.
+    """
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return cancelling is None or cancelling() > 0
+
+
+def as_meant(error: asyncio.CancelledError) -> BaseException:
+    """Return what is to leave a consumer for `error`: a server takes a cancellation for its own."""
+    if was_cancelled():
+        return error
+    failure = RuntimeError("a gateway awaited something that was cancelled")
+    failure.__cause__ = error
+    return failure
+
+
+def _uncancel() -> None:
+    uncancel = getattr(asyncio.current_task(), "uncancel", None)
+    if uncancel is not None:
+        uncancel()

@@ -1,0 +1,207 @@
+"""The life of one connection, from the handshake to the goodbye; of no framework and no server."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable
+
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.conf.settings import get_settings
+from arcly_channels.exceptions import Refused
+from arcly_channels.fanout.audience import One
+from arcly_channels.fanout.connections import Connection
+from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.identity.claims import Claims
+from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.session.client import ClientHandle
+from arcly_channels.session.guard import Authorize, Guard
+from arcly_channels.session.limits import places
+from arcly_channels.transports.base import Transport
+
+
+class State(enum.Enum):
+    """How far a connection has come."""
+
+    ASKING = enum.auto()
+    """It may be refused yet: nobody is registered."""
+    OPEN = enum.auto()
+    """Its client is registered, and its events count."""
+    CLOSING = enum.auto()
+    """This side has closed it, or the peer has: the client has no say, and gets nothing more."""
+    GONE = enum.auto()
+    """It is said goodbye to, or was."""
+
+
+class Session:
+    """One connection on `channel`: asks who comes, registers the client, and leaves nothing behind.
+
+    `ask`, then `open` if it is accepted, then `end`, in any case and whatever happened. Belongs to
+    one event loop.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_channel",
+        "_connection",
+        "_layer",
+        "_outbox",
+        "_peer_code",
+        "_state",
+        "client",
+        "guard",
+        "transport",
+    )
+
+    def __init__(self, layer: GatewayLayer, channel: str, guard: Guard) -> None:
+        self._layer = layer
+        self._channel = channel
+        self.guard = guard
+        self._state = State.ASKING
+        self._outbox: Outbox | None = None
+        self.transport: Transport | None = None
+        self._connection: Connection | None = None
+        self._peer_code: int | None = None
+        self.client: ClientHandle | None = None
+        """The handle to the client, once it is registered."""
+
+    @property
+    def state(self) -> State:
+        if self._state is State.OPEN and self._closed_with is not None:
+            return State.CLOSING  # By whoever found it in a group, or too slow.
+        return self._state
+
+    async def ask(self, authorize: Authorize) -> None:
+        """Decide about a client that comes, and hold a place for it; raise `Refused` to say no."""
+        if not places.take(self, get_settings().MAX_CONNECTIONS):
+            raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
+        self.guard.check_entry()
+        await authorize()
+        self.guard.check_meanwhile()
+
+    async def open(
+        self, transport: Transport, *, about: str = "", namespace: str | None = None
+    ) -> None:
+        """Register a client whose connection was accepted, and put it into the groups it is in.
+
+        `about` is who that is, for the log, and `namespace` that of its rooms.
+        """
+        settings, layer, guard = get_settings(), self._layer, self.guard
+        self.transport = transport
+        self._outbox = outbox = Outbox(
+            layer.pump(),
+            transport,
+            max_frames=settings.OUTBOUND_BUFFER,
+            max_bytes=settings.OUTBOUND_BUFFER_BYTES,
+        )
+        id = layer.connect(self._channel, outbox, about)
+        self._connection = layer.registry.get(id)
+        self.client = ClientHandle(
+            layer, outbox, id, claims=guard.claims, tenant=guard.tenant, namespace=namespace
+        )
+        self._state = State.OPEN
+        await self._enter()
+
+    async def refresh(self, token: object, authorize: Authorize) -> Claims:
+        """Go on with a fresh token; see `Guard.refresh`.
+
+        The client stays in the group of each that it had, so revoking any of them closes it.
+        """
+        try:
+            claims = await self.guard.refresh(token, authorize)
+        finally:
+            self.guard.watch(self.close)  # It may have looked at claims that were not to be.
+        if self.client is not None:
+            self.client.claims = claims
+            await self._enter()
+        return claims
+
+    def seen(self) -> None:
+        """Note a sign of life."""
+        if self._connection is not None:
+            self._connection.last_seen = self._layer.registry.clock()
+
+    def received(self) -> None:
+        """Note that something from the client was taken from the server."""
+        self.seen()
+        if self.transport is not None:
+            self.transport.received()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close with `code` what is open, after its backlog. Only the first close counts."""
+        if self.client is not None:
+            self._layer.registry.close(One(self.client.id), code, reason)
+
+    def flush(self) -> None:
+        """Hand what waits to the transport now, and not after this turn of the loop."""
+        if self._outbox is not None:
+            self._outbox.lane.call(self._outbox.flush)
+
+    def peer_left(self, code: int) -> int:
+        """Note that the peer is gone, with its close code; return the one that counts."""
+        self._peer_code = code
+        self._begin_farewell()
+        return self._code_or(code)
+
+    async def end(self, code: int, goodbye: Callable[[int], Awaitable[None]]) -> None:
+        """Say goodbye, close with `code` what is open yet, and leave nothing behind.
+
+        Only the first call does anything. `goodbye` is called once if there is a client, with the
+        code that closed the connection. However often this is cancelled, nothing stays registered.
+        """
+        if self._state is State.GONE:
+            return
+        self._begin_farewell()
+        self._state = State.GONE
+        try:
+            if self.client is not None:
+                await goodbye(self._code_or(code))
+        finally:
+            self._layer.disconnect(self._channel)
+            try:
+                await self._hang_up(code)
+            finally:
+                places.give_back(self)
+
+    # Inside
+
+    @property
+    def _closed_with(self) -> int | None:
+        """The code that this side closed with, if it has."""
+        return None if self._outbox is None else self._outbox.close_code
+
+    def _code_or(self, otherwise: int) -> int:
+        return self._closed_with or self._peer_code or otherwise
+
+    async def _enter(self) -> None:
+        """Join the groups through which the client is reached, and start its time."""
+        if self.client is None:
+            return
+        for group in self.guard.groups():
+            await self._layer.join(self.client.id, group)
+        self.guard.watch(self.close)
+        try:
+            self.guard.check_meanwhile()
+        except Refused as refusal:
+            self.close(refusal.code, refusal.reason)
+
+    def _begin_farewell(self) -> None:
+        """Let the client's handle speak for the goodbye: its handlers have ended."""
+        self.guard.stop_watching()
+        if self._state is State.OPEN:
+            self._state = State.CLOSING
+        if self.client is not None:
+            self.client.begin_farewell()
+
+    async def _hang_up(self, code: int) -> None:
+        """Close the connection, behind what the client was sent, and let go of its transport."""
+        outbox, transport, self.transport = self._outbox, self.transport, None
+        if self.client is None or outbox is None or transport is None:
+            return
+        self.client.set_gone()
+        try:
+            if self._peer_code is None:
+                outbox.lane.call(outbox.close, code)
+                outbox.lane.call(outbox.flush)
+            await transport.stop()
+        finally:
+            outbox.lane.call(outbox.cut)
