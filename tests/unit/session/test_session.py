@@ -17,8 +17,6 @@ from arcly_channels.session.session import Session, State
 class Wire:
     """A transport that keeps what is written, in the order it came."""
 
-    is_blocked = False
-
     def __init__(self) -> None:
         self.written: list[object] = []
 
@@ -27,6 +25,9 @@ class Wire:
             self.written.append(frame.text)
         if outbox.close_code is not None and outbox.close_code not in self.written:
             self.written.append(outbox.close_code)
+
+    def held_up(self) -> float:
+        return 0.0
 
     def unread(self) -> int:
         return 0
