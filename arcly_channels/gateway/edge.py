@@ -110,7 +110,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
     # The life of a connection
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one client: the ASGI application that Channels and the server see."""
+        """Serve one client: the ASGI application that Channels and the server see.
+
+        Raises `ValueError` for another kind of scope, as servers expect who ask for a lifespan.
+        """
+        if scope["type"] != "websocket":
+            raise ValueError(f"a gateway serves WebSockets, and no scope of type {scope['type']!r}")
         self.scope = scope
         self.channel_layer = layer = gateway_layer(self.channel_layer_alias)
         self.channel_name = await layer.new_channel()

@@ -107,6 +107,14 @@ async def error(socket: Socket) -> dict[str, Any]:
 # Events
 
 
+async def test_scope_that_is_no_websocket_is_refused() -> None:
+    async def never(*_: Any) -> Any:
+        raise AssertionError("it reads and sends nothing")
+
+    with pytest.raises(ValueError, match="lifespan"):
+        await GatewayConsumer.as_asgi()({"type": "lifespan"}, never, never)
+
+
 async def test_event_goes_to_its_handler_with_its_data(socket: Socket) -> None:
     await socket.send("echo", {"a": [1]})
     assert await socket.receive_event() == ("echo", {"a": [1]})
