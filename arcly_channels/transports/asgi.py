@@ -10,7 +10,7 @@ import logging
 from functools import lru_cache
 
 from arcly_channels.fanout.outbox import CUT, Outbox
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Message, Peer
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ServerMessage
 from arcly_channels.transports.sockets import find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
 
@@ -183,7 +183,7 @@ def _log_failure(sending: asyncio.Future[None]) -> None:
         logger.debug("The server did not take a close: %r", error)
 
 
-def _message(frame: Frame) -> Message:
+def _message(frame: Frame) -> ServerMessage:
     if frame.is_text:
         return {"type": "websocket.send", "text": frame.text}
     return {"type": "websocket.send", "bytes": frame.payload}

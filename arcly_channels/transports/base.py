@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 from arcly_channels.fanout.outbox import Outbox
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+ServerMessage = dict[str, Any]
+Receive = Callable[[], Awaitable[ServerMessage]]
+Send = Callable[[ServerMessage], Awaitable[None]]
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that a peer gets to answer a close frame before its connection is aborted."""
