@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from itertools import accumulate
+from itertools import accumulate, islice
 from operator import attrgetter
 from typing import Protocol
 
@@ -23,6 +24,9 @@ MAX_FRAMES = 256
 """The seed's `ws_outbound_buffer`."""
 
 MAX_BYTES = 1024 * 1024
+
+LONG = 256
+"""How many frames are a long backlog, of which each costs the same to take."""
 
 CUT = 1006
 """The close code of a socket that is gone without one (RFC 6455, section 7.1.5)."""
@@ -123,6 +127,8 @@ class Outbox:
         "close_code",
         "close_reason",
         "connection_id",
+        "counted",
+        "counted_bytes",
         "frames",
         "is_pressed",
         "lane",
@@ -148,7 +154,10 @@ class Outbox:
         self.transport = transport
         self.max_frames = max_frames
         self.max_bytes = max_bytes
-        self.frames: list[Frame] = []  # An empty deque is ten times as large, and most are empty.
+        # An empty deque is ten times as large, and most are empty: only a long backlog is one.
+        self.frames: list[Frame] | deque[Frame] = []
+        self.counted = self.counted_bytes = 0
+        """How many of the oldest frames `_count` has counted, and their bytes."""
         self.quota = self._high_frames
         """Below how many frames `offer` may append a small one without asking any further.
 
@@ -179,15 +188,15 @@ class Outbox:
         """Append `frame`; return False, and leave the outbox as it is, when there is no room."""
         if self.close_code is not None:
             return False
-        number = len(self.frames)
+        number, size = len(self.frames), self._count() + frame.size
         if number == 0:
             self.lane.ready.append(self)
-        elif number >= self.max_frames or self.pending_bytes + frame.size > self.max_bytes:
+        elif number >= self.max_frames or size > self.max_bytes:
             return False
         if frame.size > self.lane.small:
             self.quota = 0
         self.frames.append(frame)
-        if number >= self._high_frames or self.pending_bytes > self.max_bytes // 2:
+        if number >= self._high_frames or size > self.max_bytes // 2:
             self.is_pressed = True  # Until the low-water mark, where the watch is told.
         return True
 
@@ -214,7 +223,9 @@ class Outbox:
         Returns nothing when nothing waits.
         """
         frames = self.frames
-        if len(frames) == 1 and not self.is_pressed:  # The common case: `benchmarks/fanout.py`.
+        if len(frames) == 1 and not (
+            self.is_pressed or self.counted
+        ):  # The common case: `benchmarks/fanout.py`.
             self.taken += 1
             if self.quota == 0 and self.close_code is None:
                 self.quota = self._high_frames
@@ -270,15 +281,23 @@ class Outbox:
         return (self.max_frames + 1) // 2
 
     def _take_first(self, number: int) -> list[Frame]:
-        batch = self.frames[:number]
-        del self.frames[:number]
+        frames = self.frames
+        if len(frames) > LONG and not isinstance(frames, deque):
+            frames = self.frames = deque(frames)
+        if isinstance(frames, deque):
+            batch = [frames.popleft() for _ in range(number)]
+        else:
+            batch = frames[:number]
+            del frames[:number]  # This costs the length of what is left, which is not long.
         self.taken += number
+        self._uncount(batch)
         if self.is_pressed and self._is_below_low_water():
             self._relieve()
         return batch
 
     def _take_all(self) -> list[Frame]:
-        frames, self.frames = self.frames, []
+        frames, self.frames = list(self.frames), []
+        self.counted = self.counted_bytes = 0
         self.taken += len(frames)
         if self.close_code is None:
             self.quota = self._high_frames
@@ -292,7 +311,20 @@ class Outbox:
             self.watch.relieved(self)
 
     def _is_below_low_water(self) -> bool:
-        return 4 * len(self.frames) <= self.max_frames and 4 * self.pending_bytes <= self.max_bytes
+        return 4 * len(self.frames) <= self.max_frames and 4 * self._count() <= self.max_bytes
+
+    def _count(self) -> int:
+        """Return how many bytes wait. Each frame is counted once: `offer` has no time for it."""
+        new = len(self.frames) - self.counted
+        self.counted_bytes += sum(map(_size, islice(reversed(self.frames), new)))
+        self.counted += new
+        return self.counted_bytes
+
+    def _uncount(self, batch: list[Frame]) -> None:
+        """Forget frames that were the oldest, and were counted unless they are too new."""
+        counted = min(self.counted, len(batch))
+        self.counted -= counted
+        self.counted_bytes -= sum(map(_size, islice(batch, counted)))
 
 
 def offer(frame: Frame, outboxes: Iterable[Outbox], ready: list[Outbox]) -> list[Outbox]:

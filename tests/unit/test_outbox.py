@@ -365,3 +365,38 @@ def test_offer_counts_the_bytes() -> None:
     outbox = Outbox()
     offer(FRAME, [outbox, outbox], [])
     assert (outbox.pending_frames, outbox.pending_bytes) == (2, 20)
+
+
+# What it costs
+
+
+def test_empty_frame_does_not_cost_the_one_behind_it() -> None:
+    outbox = Outbox()
+    outbox.put(Frame.from_text(""))
+    outbox.put(Frame.from_text("behind it"))
+    assert [taken.text for taken in iter(outbox.take, None)] == ["", "behind it"]
+
+
+class Counted(Frame):
+    """A frame that knows how often it was asked for its size."""
+
+    __slots__ = ("looks", "real_size")
+
+    @property
+    def size(self) -> int:
+        self.looks += 1
+        return self.real_size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self.real_size, self.looks = size, 0
+
+
+@pytest.mark.parametrize("number", [300, 3000])
+def test_backlog_costs_each_frame_the_same_however_long_it_is(number: int) -> None:
+    outbox, frame = Outbox(max_frames=number, max_bytes=number * 5), Counted(b"frame")
+    for _ in range(number):
+        assert outbox.put(frame)
+    while outbox.take() is not None:
+        pass
+    assert frame.looks <= 10 * number
