@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import LoopStalled
@@ -20,7 +20,7 @@ from arcly_channels.fanout.groups import Groups, Members
 from arcly_channels.fanout.lanes import Lanes
 from arcly_channels.fanout.liveness import Liveness
 from arcly_channels.fanout.outbox import Lane, Outbox, offer
-from arcly_channels.fanout.pacing import Pacer
+from arcly_channels.fanout.pacing import Pacer, release
 from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
@@ -106,14 +106,14 @@ class Connections:
             id = _next_id()
         outbox.connection_id = id
         connection = Connection(id, channel, outbox, about, self.clock())
-        if self._lanes.enter(outbox.lane):
-            self._liveness.start(outbox.lane)
+        self._lanes.enter(outbox.lane)
         shard = self._shard(id)
         with shard.lock:
             shard.rows[id] = connection
             shard.everyone.add(outbox)
             if channel:
                 self._by_channel[channel] = connection
+        self._liveness.start(outbox.lane)  # Once it is there to be looked at.
         return connection
 
     def remove(self, id: int) -> Connection | None:
@@ -190,23 +190,36 @@ class Connections:
 
     # Frames
 
-    def deliver(self, audience: Audience, frame: Frame, *, exclude: int | None = None) -> None:
+    def deliver(
+        self,
+        audience: Audience,
+        frame: Frame,
+        *,
+        exclude: int | None = None,
+        places: Iterable[Lane] = (),
+    ) -> None:
         """Put a frame into the outbox of everybody in `audience` but the connection `exclude`.
 
-        Who is full even after a flush is evicted. Raises `LoopStalled` where a sender that does not
-        wait has posted far too much to a loop; the other loops have got the frame then.
+        Who is full even after a flush is evicted. `places` is what the pacer has kept for the
+        frame; those that are not needed any more are given back. Raises `LoopStalled` where a
+        sender that does not wait has posted far too much to a loop; the other loops have got the
+        frame then.
         """
         stalled: Exception | None = None
+        unused = list(places)
         for lane, outboxes in self._by_lane(audience):
             if lane.is_dead or lane.is_stopped:
                 self._lose(lane, outboxes)
                 continue
             if exclude is not None:
                 outboxes = tuple(each for each in outboxes if each.connection_id != exclude)
+            if lane in unused:
+                unused.remove(lane)
             try:
                 lane.call(self._fill, lane, outboxes, frame, audience, size=frame.size or 1)
             except LoopStalled as error:
                 stalled = error
+        release(unused, frame.size or 1)
         if stalled is not None:
             raise stalled
 
@@ -270,7 +283,7 @@ class Connections:
                 by_lane.setdefault(lane, []).extend(outboxes)
         return by_lane.items()
 
-    def _lanes_of(self, audience: Audience) -> Iterable[Lane]:
+    def _lanes_of(self, audience: Audience) -> Collection[Lane]:
         if audience == EVERYONE:
             return self._lanes.all()
         return [lane for lane, _ in self._by_lane(audience)]
@@ -293,7 +306,9 @@ class Connections:
         """Forget the connections of a loop that is gone; should it go on, they are closed there."""
         for outbox in outboxes:
             self.remove(outbox.connection_id)
-            if not lane.is_dead:
+            if lane.is_dead:
+                lane.call(outbox.cut)  # Or senders would wait for it.
+            else:
                 lane.call(outbox.close, CloseCode.RESYNC)
 
     def _close_outboxes(self, outboxes: Iterable[Outbox], code: int, reason: str) -> None:

@@ -18,11 +18,10 @@ class Lanes:
         self._enqueued_before = 0
         self._lock = threading.Lock()
 
-    def enter(self, lane: Lane) -> bool:
-        """Note a connection in `lane`; return whether it is the first there."""
+    def enter(self, lane: Lane) -> None:
+        """Note a connection in `lane`."""
         with self._lock:
-            number = self._connections[lane] = self._connections.get(lane, 0) + 1
-        return number == 1
+            self._connections[lane] = self._connections.get(lane, 0) + 1
 
     def leave(self, lane: Lane) -> None:
         """Note the end of a connection in `lane`, and forget the lane after its last one."""

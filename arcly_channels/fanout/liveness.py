@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import NamedTuple
+from weakref import WeakSet
 
 from arcly_channels.fanout.outbox import Lane, Outbox
 
@@ -49,10 +50,10 @@ class Liveness:
         self._outboxes_in = outboxes_in
         self._report = report
         self._clock = clock
-        self._running: set[Lane] = set()
+        self._running: WeakSet[Lane] = WeakSet()  # A loop may end before its timer comes.
 
     def start(self, lane: Lane) -> None:
-        """Begin to look at `lane`, which has just got a connection, unless that goes on already."""
+        """Begin to look at `lane`, which has got a connection, unless that goes on already."""
         if lane.has_turns and lane not in self._running:
             self._running.add(lane)
             lane.call_later(self._interval(), self._begin, lane, {})
@@ -65,6 +66,8 @@ class Liveness:
         outboxes = self._outboxes_in(lane)
         if not outboxes:
             self._running.discard(lane)
+            if self._outboxes_in(lane):  # Another thread has just added one, and saw us running.
+                self.start(lane)
             return
         self._look(lane, outboxes, seen, {})
 

@@ -327,6 +327,12 @@ class Outbox:
         self.counted_bytes -= sum(map(_size, islice(batch, counted)))
 
 
+def finish(future: Future[None]) -> None:
+    """Tell whoever waits for `future`, unless they have given up. Once for each future."""
+    if future.set_running_or_notify_cancel():
+        future.set_result(None)
+
+
 def offer(frame: Frame, outboxes: Iterable[Outbox], ready: list[Outbox]) -> list[Outbox]:
     """Append a small frame to each of `outboxes`; return those that have to be asked first.
 

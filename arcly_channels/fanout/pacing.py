@@ -15,13 +15,13 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout.audience import Audience, One
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.outbox import Lane, Outbox, finish
 
 LONGEST = 0.25
 """Seconds that one call waits for clients, at most."""
@@ -175,7 +175,7 @@ class Pacer:
 
     def __init__(
         self,
-        lanes_of: Callable[[Audience], Iterable[Lane]],
+        lanes_of: Callable[[Audience], Collection[Lane]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lanes_of = lanes_of
@@ -188,50 +188,48 @@ class Pacer:
 
     # Who waits
 
-    async def wait(self, audience: Audience, size: int = 0) -> None:
+    async def wait(self, audience: Audience, size: int = 0) -> list[Lane]:
         """Wait, in any loop, until a frame of `size` bytes may be sent to `audience`.
 
-        Raises `LoopStalled` when another loop takes no calls. Nothing was sent then.
+        Returns the lanes where a place is kept for it, which `Connections.deliver` uses or gives
+        back. Raises `LoopStalled` when another loop takes no calls. Nothing was sent then.
         """
-        for future, seconds in self._waits(audience, size):
+        places: list[Lane] = []
+        for future, seconds in self._waits(audience, size, places):
             await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+        return places
 
-    def wait_in_thread(self, audience: Audience, size: int = 0) -> None:
+    def wait_in_thread(self, audience: Audience, size: int = 0) -> list[Lane]:
         """Do what `wait` does, in a plain thread. A running event loop is never made to wait."""
-        if _has_running_loop():
-            return
-        for future, seconds in self._waits(audience, size):
-            with contextlib.suppress(FutureTimeoutError):
-                future.result(seconds)
+        places: list[Lane] = []
+        if not _has_running_loop():
+            for future, seconds in self._waits(audience, size, places):
+                with contextlib.suppress(FutureTimeoutError):
+                    future.result(seconds)
+        return places
 
-    def _waits(self, audience: Audience, size: int) -> Iterator[tuple[Future[None], float]]:
+    def _waits(
+        self, audience: Audience, size: int, places: list[Lane]
+    ) -> Iterator[tuple[Future[None], float]]:
         """Yield what a sender has to wait for, and how long at most, one after the other.
 
         Clients come last, and are looked at again after every wait: whoever is let through sends
-        before anybody else does, so that any number of senders stop at the same mark.
+        before anybody else does, so that any number of senders stop at the same mark. No place is
+        kept while something is waited for: a loop that is stalled would use up those of others.
         """
         patience = LONGEST
         while True:
-            places: list[Lane] = []
-            try:
-                for lane in self._lanes_of(audience):
-                    if lane.is_here():
-                        if (passing := lane.passing()) is not None:
-                            yield passing, LOOP_TIMEOUT
-                        continue
-                    while (crowded := lane.reserve(size)) is not None:
-                        yield crowded, LOOP_TIMEOUT
-                        if not crowded.done():
-                            raise LoopStalled(LOOP_TIMEOUT)
-                    places.append(lane)
-                lag = self._lags.get(audience)
-                wait = None if lag is None else self._begin_wait(lag, patience)
-            except BaseException:
-                _release(places, size)
-                raise
+            lanes = self._lanes_of(audience)
+            for lane in lanes:
+                if lane.is_here() and (passing := lane.passing()) is not None:
+                    yield passing, LOOP_TIMEOUT
+            while (crowded := _reserve(lanes, size, places)) is not None:
+                yield from _wait_for_place(crowded)
+            lag = self._lags.get(audience)
+            wait = None if lag is None else self._begin_wait(lag, patience)
             if lag is None or wait is None:
                 return
-            _release(places, size)
+            release(places, size)
             started = self._clock()
             try:
                 yield wait
@@ -320,10 +318,9 @@ class Pacer:
                 for _ in lag.waiters:
                     self._stop_paying(lag, now)
                 caught_up.extend(lag.waiters)
-                lag.waiters.clear()
+                lag.waiters.clear()  # Another lane that frees them, too, would find them done.
         for future in caught_up:  # Not under the lock: a loop is woken.
-            if not future.done():
-                future.set_result(None)
+            finish(future)
 
     def _look(self, lag: _Lag, lane: Lane) -> None:
         """Give up on those who take nothing, and look again while somebody waits. In `lane`."""
@@ -368,9 +365,32 @@ def _is_needed(lag: _Lag, now: float) -> bool:
     return bool(lag.behind or lag.waiters) or not lag.budget.is_full(now)
 
 
-def _release(places: Iterable[Lane], size: int) -> None:
+def _reserve(lanes: Iterable[Lane], size: int, places: list[Lane]) -> Future[None] | None:
+    """Keep a place in all of `lanes` that are elsewhere; or else none, and return what to await."""
+    for lane in lanes:
+        if lane.is_here():
+            continue
+        if (crowded := lane.reserve(size)) is not None:
+            release(places, size)
+            return crowded
+        places.append(lane)
+    return None
+
+
+def _wait_for_place(crowded: Future[None]) -> Iterator[tuple[Future[None], float]]:
+    try:
+        yield crowded, LOOP_TIMEOUT
+        if not crowded.done():
+            raise LoopStalled(LOOP_TIMEOUT)
+    finally:
+        crowded.cancel()  # Or its lane would keep it for as long as it is stalled.
+
+
+def release(places: list[Lane], size: int) -> None:
+    """Give back the places that `Pacer.wait` has returned for a frame of `size` bytes."""
     for lane in places:
         lane.release(size)
+    places.clear()
 
 
 def _has_running_loop() -> bool:

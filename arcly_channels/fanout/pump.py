@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from arcly_channels.exceptions import LoopStalled
-from arcly_channels.fanout.outbox import MAX_BYTES, Lane, Outbox
+from arcly_channels.fanout.outbox import MAX_BYTES, Lane, Outbox, finish
 
 logger = logging.getLogger(__name__)
 
@@ -126,8 +126,8 @@ class Pump(Lane):
         Returns None while a sender in the loop is not ahead of the flush.
         """
         is_many = self.enqueued - self._enqueued_before >= BURST_FRAMES
-        if self._calls < (JOINED_CALLS if is_many else BURST_CALLS):
-            return None
+        if self.is_dead or self._calls < (JOINED_CALLS if is_many else BURST_CALLS):
+            return None  # No flush comes after the end of a loop.
         if self._passing is None:
             self._passing = Future()
             self._schedule_flush()
@@ -184,12 +184,14 @@ class Pump(Lane):
         self._enqueued_before = self.enqueued
         passing, self._passing = self._passing, None
         if passing is not None:
-            _finish(passing)
+            finish(passing)
 
     # Calls from elsewhere
 
     def reserve(self, size: int) -> Future[None] | None:
         with self._posted_lock:
+            while self._crowd and self._crowd[0].cancelled():
+                self._crowd.popleft()  # Its sender waits no more.
             # A loop that does not run is not waited for: it may have stopped for good.
             if not self._is_crowded() or not self.loop.is_running():
                 self._reserved += 1
@@ -208,8 +210,8 @@ class Pump(Lane):
             self._call_postman()
 
     def _unreserve(self, size: int) -> None:
-        self._reserved -= 1
         # A sender that could not wait may have used the place of another, with a frame of its size.
+        self._reserved = max(0, self._reserved - 1)
         self._reserved_bytes = max(0, self._reserved_bytes - size) if self._reserved else 0
 
     def _is_crowded(self, times: int = 1) -> bool:
@@ -237,7 +239,8 @@ class Pump(Lane):
         except RuntimeError:
             if not self.is_dead:
                 raise
-            self._run_posted()  # The loop was closed just now.
+            with self._lock:  # The loop was closed just now, and any thread may come here.
+                self._run_posted()
 
     def _deliver_post(self) -> None:
         """Run what was posted, for about `SLICE` seconds; the rest in the next turn."""
@@ -275,12 +278,7 @@ class Pump(Lane):
                 return
             crowd, self._crowd = self._crowd, deque()
         for crowded in crowd:
-            _finish(crowded)
-
-
-def _finish(future: Future[None]) -> None:
-    if future.set_running_or_notify_cancel():  # Else whoever waited has given up.
-        future.set_result(None)
+            finish(crowded)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -17,7 +17,7 @@ from channels.layers import BaseChannelLayer
 
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
-from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.outbox import Lane, Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import Channels
 from arcly_channels.layers.message import Message
@@ -100,9 +100,8 @@ class GatewayLayer(BaseChannelLayer):
         alone does not fill it.
         """
         frame = self._checked(group, message)
-        if frame is not None:
-            await self._pace(Group(group), frame)
-        if self._send_to_group(group, message, frame):
+        places = [] if frame is None else await self._pace(Group(group), frame)
+        if self._send_to_group(group, message, frame, places):
             await asyncio.sleep(0)
 
     async def flush(self) -> None:
@@ -127,15 +126,14 @@ class GatewayLayer(BaseChannelLayer):
         if connection is None or frame is None:
             self._channels.send(channel, message)
         else:
-            self._pace_now(One(connection.id), frame)
-            self.registry.deliver(One(connection.id), frame)
+            places = self._pace_now(One(connection.id), frame)
+            self.registry.deliver(One(connection.id), frame, places=places)
 
     def group_send_now(self, group: str, message: Message) -> bool:
         """Do what `group_send` does; return whether some channel is more than half full."""
         frame = self._checked(group, message)
-        if frame is not None:
-            self._pace_now(Group(group), frame)
-        return self._send_to_group(group, message, frame)
+        places = [] if frame is None else self._pace_now(Group(group), frame)
+        return self._send_to_group(group, message, frame, places)
 
     # Gateways
 
@@ -177,8 +175,8 @@ class GatewayLayer(BaseChannelLayer):
 
     async def send_frame(self, id: int, frame: Frame) -> None:
         """Put a frame into one gateway's outbox, once more can be sent."""
-        await self.registry.pacer.wait(One(id), frame.size or 1)
-        self.registry.deliver(One(id), frame)
+        places = await self.registry.pacer.wait(One(id), frame.size or 1)
+        self.registry.deliver(One(id), frame, places=places)
 
     async def publish(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
         """Put a frame into the outboxes of the gateways in `group`, or of all for None.
@@ -186,16 +184,16 @@ class GatewayLayer(BaseChannelLayer):
         `exclude` is the id of a connection to leave out. Waits until more can be sent.
         """
         audience = _audience(group)
-        await self._pace(audience, frame)
+        places = await self._pace(audience, frame)
         self._relay.post(Kind.FRAME, group, frame)
-        self.registry.deliver(audience, frame, exclude=exclude)
+        self.registry.deliver(audience, frame, exclude=exclude, places=places)
 
     def publish_now(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
         """Do what `publish` does, in code that is not async."""
         audience = _audience(group)
-        self._pace_now(audience, frame)
+        places = self._pace_now(audience, frame)
         self._relay.post(Kind.FRAME, group, frame)
-        self.registry.deliver(audience, frame, exclude=exclude)
+        self.registry.deliver(audience, frame, exclude=exclude, places=places)
 
     def close_group_now(self, group: str, code: int, reason: str = "") -> int:
         """Close the socket of every gateway in `group` with `code`; return how many were asked.
@@ -262,12 +260,12 @@ class GatewayLayer(BaseChannelLayer):
 
     # Inside
 
-    async def _pace(self, audience: Audience, frame: Frame) -> None:
+    async def _pace(self, audience: Audience, frame: Frame) -> list[Lane]:
         await self._relay.pace()
-        await self.registry.pacer.wait(audience, frame.size or 1)
+        return await self.registry.pacer.wait(audience, frame.size or 1)
 
-    def _pace_now(self, audience: Audience, frame: Frame) -> None:
-        self.registry.pacer.wait_in_thread(audience, frame.size or 1)
+    def _pace_now(self, audience: Audience, frame: Frame) -> list[Lane]:
+        return self.registry.pacer.wait_in_thread(audience, frame.size or 1)
 
     def _checked(self, group: str, message: Message) -> Frame | None:
         """Return the frame that a message for a group stands for, if it does."""
@@ -275,10 +273,12 @@ class GatewayLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         return frame_of(message)
 
-    def _send_to_group(self, group: str, message: Message, frame: Frame | None) -> bool:
+    def _send_to_group(
+        self, group: str, message: Message, frame: Frame | None, places: list[Lane]
+    ) -> bool:
         if frame is not None:
             self._relay.post(Kind.FRAME, group, frame)
-            self.registry.deliver(Group(group), frame)
+            self.registry.deliver(Group(group), frame, places=places)
             return self._channels.send_to_group(group, (), message)
         self._relay.post(Kind.MESSAGE, group, message)
         return self._deliver_message(group, message)
