@@ -163,15 +163,16 @@ class GatewayLayer(BaseChannelLayer):
             self.registry.remove(connection.id)
         self._channels.forget(channel)
 
-    async def join(self, id: int, group: str) -> None:
-        """Put a gateway's connection into a group; an unknown id is ignored."""
+    async def join(self, id: int, group: str) -> bool:
+        """Put a gateway's connection into a group; return whether that changed anything."""
         await self._relay.follow(group)
-        self.registry.join(id, group)
+        return self.registry.join(id, group)
 
-    async def leave(self, id: int, group: str) -> None:
-        """Take a gateway's connection out of a group; an unknown id is ignored."""
-        self.registry.leave(id, group)
+    async def leave(self, id: int, group: str) -> bool:
+        """Take a gateway's connection out of a group; return whether that changed anything."""
+        has_left = self.registry.leave(id, group)
         await self._relay.unfollow(group)
+        return has_left
 
     async def send_frame(self, id: int, frame: Frame) -> None:
         """Put a frame into one gateway's outbox, once more can be sent."""

@@ -50,8 +50,7 @@ class ClientHandle:
         self._outbox = outbox
         self._is_farewell = False
         self._is_gone = False
-        self._rooms: set[str] = set()
-        """The groups of the rooms that were joined here."""
+        self._rooms = 0  # How many it has joined by `join_room`.
         self.id = id
         self.claims = claims
         self.tenant = tenant
@@ -115,17 +114,17 @@ class ClientHandle:
             return
         group = self._group_of(room)
         limit = get_settings().MAX_ROOMS_PER_CONNECTION
-        if group not in self._rooms and 0 < limit <= len(self._rooms):
+        if 0 < limit <= self._rooms and not self._layer.registry.is_in(self.id, group):
             raise EventRefused(protocol.TOO_MANY_ROOMS, f"one client is in at most {limit} rooms")
-        self._rooms.add(group)
-        await self._layer.join(self.id, group)
+        if await self._layer.join(self.id, group):
+            self._rooms += 1
 
     async def leave_room(self, room: str) -> None:
         """Take this client out of `room`."""
         if not self.is_gone:
             group = self._group_of(room)
-            self._rooms.discard(group)
-            await self._layer.leave(self.id, group)
+            if await self._layer.leave(self.id, group):
+                self._rooms = max(0, self._rooms - 1)  # Others may have put it in there.
 
     def _group_of(self, room: str) -> str:
         return group_name(room, self.tenant, namespace=self.namespace)

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
-from weakref import WeakSet
 
 from autobahn.websocket.protocol import WebSocketProtocol
 from daphne.server import Server
@@ -86,7 +85,8 @@ class DaphneTransport(StreamTransport):
         bottom = getattr(self._plain, "socket", None)  # None: the client has left already.
         super().__init__(peer, bottom)
         self._socket = bottom if is_plain else None
-        self._plain.bufferSize = READ_SIZE
+        if bottom is not None:
+            self._plain.bufferSize = READ_SIZE
         self._queue = _inbound_queue(peer.receive)
         self._sizes: list[int] = []
         self._inbound_bytes = 0
@@ -109,6 +109,7 @@ class DaphneTransport(StreamTransport):
         try:
             await super().stop()
         finally:
+            _serving.discard(self)
             for name, _ in self._hooks():
                 vars(self._protocol).pop(name, None)
             self._protocol.muted = True  # Nobody will take what the client goes on sending.
@@ -229,7 +230,7 @@ class DaphneTransport(StreamTransport):
 
 # Shutdown
 
-_serving: WeakSet[DaphneTransport] = WeakSet()
+_serving: set[DaphneTransport] = set()
 
 
 def _end_with_reactor(transport: DaphneTransport) -> None:
