@@ -41,7 +41,7 @@ PROCESS_AT_ONCE, PROCESS_SHARE = 1.0, 0.1
 LOOK = 0.025
 """Seconds between two looks at whether the clients that are waited for go on reading."""
 
-IDLE_LOOKS = 4
+IDLE_LOOKS = 5
 """After so many looks at which a client had taken nothing it is no longer waited for.
 
 Looks are counted, not seconds: in each, the loop had a turn and the outbox was flushed, so time in

@@ -13,8 +13,10 @@ import pytest
 
 import arcly_channels
 from arcly_channels import GatewayConsumer, checks
+from arcly_channels.fanout import pacing
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.registry import ConnectionRegistry
 from tests.documents import DOCS, section, table
 
 REFERENCE = DOCS / "reference.md"
@@ -77,6 +79,20 @@ def test_names_that_gateways_take_are_those_of_the_code() -> None:
     public = {name for name in of_mixin if not name.startswith("_")}
     assert listed == [*sorted(public), "_gateway"]
     assert of_instances - private == {"scope", "channel_layer", "channel_name"}
+
+
+def test_pacing_page_has_the_numbers_of_the_code() -> None:
+    rows = table(section(DOCS / "explanation" / "pacing.md", "The rules"))
+    numbers = {row["constant"]: float(row["value"]) for row in rows}
+    assert numbers == {name: getattr(pacing, name) for name in numbers}
+    assert len(numbers) == 9
+
+
+def test_semantics_page_has_only_words_of_the_registry() -> None:
+    page = (DOCS / "explanation" / "semantics.md").read_text(encoding="utf-8")
+    words = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE)))
+    assert [word for word in words if not hasattr(ConnectionRegistry, word)] == []
+    assert len(words) == 14
 
 
 def test_architecture_page_has_every_file() -> None:
