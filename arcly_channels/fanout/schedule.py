@@ -79,10 +79,10 @@ class Sweeper:
         if loop is None or deadline < self._timer_due - MIN_INTERVAL or not loop.is_running():
             self._start_timer()
 
-    def run_due(self) -> None:
-        """Sweep if something is due. Cheap when nothing is."""
+    def run_due(self, *, overdue: float = 0.0) -> None:
+        """Sweep if something has been due for `overdue` seconds. Cheap when nothing has."""
         now = time.monotonic()
-        if now >= self._next:
+        if now >= self._next + overdue:
             self._next = math.inf
             self._next = min(self._next, self._sweep(now))
 

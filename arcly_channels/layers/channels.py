@@ -58,7 +58,7 @@ class Channels:
 
     def send(self, channel: str, message: Message) -> None:
         """Put a message on a channel; raise `ChannelFull` when its capacity is reached."""
-        self._sweeper.run_due()
+        self._sweeper.run_due(overdue=MIN_INTERVAL)  # As late as the timer would.
         if self._put_on(channel, copier(message), time.monotonic(), is_sent=True) is Put.FULL:
             raise ChannelFull(channel)
 

@@ -1195,6 +1195,18 @@ async def test_channels_show_no_expired_message(make_layer: MakeLayer, pass_time
     assert dict(layer.channels) == {"channel": (numbered(2),)}
 
 
+async def test_channel_whose_message_has_just_expired_is_there_until_somebody_receives(
+    make_layer: MakeLayer, pass_time: PassTime
+) -> None:
+    layer = make_layer(expiry=10)
+    await layer.send("expired", numbered(1))
+    pass_time(10)
+    await layer.send("other", numbered(2))
+    assert len(layer.channels) == 2
+    await layer.receive("other")
+    assert len(layer.channels) == 0
+
+
 async def test_channels_show_no_channel_whose_messages_have_all_expired(
     make_layer: MakeLayer, pass_time: PassTime
 ) -> None:
