@@ -13,7 +13,7 @@ from arcly_channels.layers.base import GatewayLayer
 
 
 class LayerCollector:
-    """Adds up what the layers of this process count. The first four names are the seed's."""
+    """Adds up what the layers of this process count. The first four names are fixed."""
 
     def collect(self) -> Iterator[Metric]:
         layers = [

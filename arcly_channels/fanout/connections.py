@@ -342,7 +342,7 @@ class Connections:
             if outbox.close_code is None:
                 outbox.flush()
             if outbox.close_code is not None:
-                return  # Closing already: not an eviction, as in the seed.
+                return  # Closing already: not an eviction.
             if not outbox.put(frame):
                 self.evict(outbox.connection_id)
                 return

@@ -21,7 +21,6 @@ from arcly_channels.wire.envelope import Frame
 logger = logging.getLogger(__name__)
 
 MAX_FRAMES = 256
-"""The seed's `ws_outbound_buffer`."""
 
 MAX_BYTES = 1024 * 1024
 

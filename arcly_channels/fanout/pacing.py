@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from asyncio import _get_running_loop
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -202,7 +203,7 @@ class Pacer:
     def wait_in_thread(self, audience: Audience, size: int = 0) -> list[Lane]:
         """Do what `wait` does, in a plain thread. A running event loop is never made to wait."""
         places: list[Lane] = []
-        if not _has_running_loop():
+        if _get_running_loop() is None:
             for future, seconds in self._waits(audience, size, places):
                 with contextlib.suppress(FutureTimeoutError):
                     future.result(seconds)
@@ -391,11 +392,3 @@ def release(places: list[Lane], size: int) -> None:
     for lane in places:
         lane.release(size)
     places.clear()
-
-
-def _has_running_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

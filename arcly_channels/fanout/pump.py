@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 import time
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -112,7 +113,7 @@ class Pump(Lane):
         self.call(self._start_timer, seconds, function, args)
 
     def is_here(self) -> bool:
-        return _running_loop() is self.loop or self.is_dead
+        return _get_running_loop() is self.loop or self.is_dead
 
     def admit(self, outbox: Outbox) -> None:
         super().admit(outbox)
@@ -279,10 +280,3 @@ class Pump(Lane):
             crowd, self._crowd = self._crowd, deque()
         for crowded in crowd:
             finish(crowded)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -92,10 +92,8 @@ def encode(
     """Encode an envelope; a `ref` other than `None` is added beside event and data.
 
     Raises `EnvelopeError` naming the value that cannot be written, and for a frame of more than
-    `max_bytes`, unless that is 0. NaN and the infinities become null, as in the seed.
-
-    Seed deviation: the seed sends `{"event":"error","data":null}` instead of raising, which hides
-    the bug from the sender.
+    `max_bytes`, unless that is 0. NaN and the infinities become null.
+    Nothing is sent in place of data that cannot be written, which would hide the bug.
     """
     if not isinstance(event, str) or not event:
         raise EnvelopeError("event", f"a non-empty string is needed, not {shown(event)}")
