@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from typing import Any
 from weakref import WeakSet
 
@@ -67,6 +68,33 @@ class Gateway(GatewayConsumer):
 
         await asyncio.get_running_loop().run_in_executor(None, run)
         await self.emit("done")
+
+    @subscribe("frames")
+    async def frames(self, data: dict[str, Any]) -> None:
+        """Broadcast `frames` of `size` bytes; tell which of them evicted somebody, and when.
+
+        They are sent by a coroutine or, with `in_thread`, by a thread.
+        """
+        registry, started = get_channel_layer().registry, time.monotonic()
+        padding = "x" * (data["size"] - len('{"event":"tick","data":""}'))
+        evicted: list[float] = []
+
+        def note(number: int) -> None:
+            if registry.evictions and not evicted:
+                evicted[:] = number, time.monotonic() - started
+
+        def run() -> None:
+            for number in range(data["frames"]):
+                broadcast_to_room(ROOM, "tick", padding)
+                note(number)
+
+        if data["in_thread"]:
+            await asyncio.get_running_loop().run_in_executor(None, run)
+        else:
+            for number in range(data["frames"]):
+                await self.broadcast_to_room(ROOM, "tick", padding)
+                note(number)
+        await self.emit("done", evicted)
 
     @subscribe("trickle")
     async def trickle(self, data: dict[str, Any]) -> None:
