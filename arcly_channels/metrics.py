@@ -34,7 +34,7 @@ class LayerCollector:
         )
         yield CounterMetricFamily(
             "ws_slow_client_evictions",
-            "Connections and channels evicted because their queue was full.",
+            "Connections and channels evicted because they did not keep up.",
             value=sum(registry.evictions for registry in registries),
         )
         yield CounterMetricFamily(

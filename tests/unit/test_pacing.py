@@ -12,8 +12,9 @@ import pytest
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout import pacing
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
+from arcly_channels.fanout.budget import Budget
 from arcly_channels.fanout.outbox import Outbox
-from arcly_channels.fanout.pacing import AT_ONCE, LONGEST, PROCESS_AT_ONCE, SHARE, Budget
+from arcly_channels.fanout.pacing import AT_ONCE, LONGEST, PROCESS_AT_ONCE, SHARE
 from arcly_channels.fanout.pump import MAX_POSTED, Pump
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
