@@ -38,6 +38,16 @@ _next_id = itertools.count(1).__next__
 _id_lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """Have a lock that nobody holds: in a forked child, who held the old one is not there."""
+    global _id_lock
+    _id_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 class Connection:
     """A row: one accepted WebSocket. `last_seen` may be written by whoever sees a sign of life."""
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
+from arcly_channels.fanout import connections
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
 from tests.waiting import DEADLINE
 
@@ -70,6 +72,11 @@ def test_layer_works_in_a_child_whatever_threads_were_doing() -> None:
         ended.set()
         for thread in threads:
             thread.join(DEADLINE)
+
+
+def test_connection_of_a_child_gets_an_id_whatever_threads_were_doing() -> None:
+    with connections._id_lock:  # As a thread of the parent may.
+        assert succeeds_in_child(lambda: LocalChannelLayer().registry.register(Outbox()) > 0)
 
 
 def test_layer_in_a_child_is_empty_and_configured_as_before() -> None:
