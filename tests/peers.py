@@ -24,6 +24,9 @@ class Peer:
     def unread(self) -> int | None:
         return self.unread_bytes
 
+    def acknowledged(self) -> int | None:
+        return None
+
     def flush(self, outbox: Outbox) -> None:
         self.flushes += 1
         while self.is_reading and (frame := outbox.take()) is not None:

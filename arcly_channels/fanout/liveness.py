@@ -27,7 +27,7 @@ FEW = 256
 
 
 class _Seen(NamedTuple):
-    taken: int
+    progress: int
     unread: int
     since: float
 
@@ -84,9 +84,9 @@ class Liveness:
             unread = outbox.unread() or 0
             if not outbox.frames and not unread:
                 continue
-            then = before.get(outbox)
-            if then is None or outbox.taken != then.taken or unread < then.unread:
-                seen[outbox] = _Seen(outbox.taken, unread, now)
+            progress, then = _progress(outbox), before.get(outbox)
+            if then is None or progress != then.progress or unread < then.unread:
+                seen[outbox] = _Seen(progress, unread, now)
             elif timeout and now - then.since >= timeout:
                 self._report(outbox)
             else:
@@ -96,3 +96,13 @@ class Liveness:
             lane.call_later(0, self._look, lane, rest, before, seen)
         else:
             lane.call_later(self._interval(), self._begin, lane, seen)
+
+
+def _progress(outbox: Outbox) -> int:
+    """Return a number that changes when the client takes something.
+
+    Frames that are taken out of an outbox are only a guess: as long as few come, the kernel has
+    room for those of a client that has stopped.
+    """
+    acknowledged = outbox.acknowledged()
+    return outbox.taken if acknowledged is None else acknowledged

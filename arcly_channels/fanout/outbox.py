@@ -43,6 +43,8 @@ class Drain(Protocol):
 
     def unread(self) -> int | None: ...
 
+    def acknowledged(self) -> int | None: ...
+
 
 class Watch(Protocol):
     """Who waits for an outbox to have room; `pacing` holds the one there is."""
@@ -270,6 +272,10 @@ class Outbox:
     def unread(self) -> int | None:
         """Return how many bytes were written that the peer has not acknowledged, if that shows."""
         return None if self.transport is None else self.transport.unread()
+
+    def acknowledged(self) -> int | None:
+        """Return how many bytes the peer has acknowledged in all, if that shows."""
+        return None if self.transport is None else self.transport.acknowledged()
 
     def held_up(self) -> float:
         """Return for how many seconds in all the peer has kept the transport from writing."""

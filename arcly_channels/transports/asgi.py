@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ServerMessage
-from arcly_channels.transports.sockets import find_descriptor, unread
+from arcly_channels.transports.sockets import acknowledged, find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,9 @@ class AsgiTransport:
 
     def unread(self) -> int | None:
         return unread(self._descriptor)
+
+    def acknowledged(self) -> int | None:
+        return acknowledged(self._descriptor)
 
     def received(self) -> None:
         pass

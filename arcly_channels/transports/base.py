@@ -63,6 +63,12 @@ class Transport(Protocol):
         microsecond.
         """
 
+    def acknowledged(self) -> int | None:
+        """Return how many bytes the peer's system has taken in all; None where it does not show.
+
+        Unlike `unread` it tells who reads from who does not while more is being written.
+        """
+
     def received(self) -> None:
         """Take note that the application has received a message."""
 

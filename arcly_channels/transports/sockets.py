@@ -21,6 +21,10 @@ except ImportError:  # pragma: no cover  # Windows has neither.
 
 logger = logging.getLogger(__name__)
 
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+_BYTES_ACKED = 120
+"""Where `tcpi_bytes_acked` is in Linux' `struct tcp_info`, a u64; before 4.1 there is none."""
+
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time. Closing sends a RST.
 _NO_BYTES = bytes(4)
 _NEARBY = 256
@@ -44,6 +48,24 @@ def unread(of: HasNumber | None) -> int | None:
     except (OSError, ValueError):  # It is closed, or no TCP socket.
         return None
     return int.from_bytes(queued, sys.byteorder)
+
+
+def acknowledged(of: HasNumber | None) -> int | None:
+    """Return how many bytes the peer of a socket has acknowledged so far; None if unknown."""
+    if of is None or _TCP_INFO is None:
+        return None
+    try:
+        found = socket.socket(fileno=of.fileno())
+    except (OSError, ValueError):  # It is closed.
+        return None
+    try:
+        info = found.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED + 8)
+    except OSError:  # It is no TCP socket.
+        return None
+    finally:
+        found.detach()  # It is not ours to close.
+    count = info[_BYTES_ACKED:]
+    return int.from_bytes(count, sys.byteorder) if len(count) == 8 else None
 
 
 class Descriptor:

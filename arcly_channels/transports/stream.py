@@ -7,7 +7,7 @@ from typing import Any
 
 from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
-from arcly_channels.transports.sockets import HasNumber, unread
+from arcly_channels.transports.sockets import HasNumber, acknowledged, unread
 
 CHUNK = 64 * 1024
 """Bytes that are written before asking again whether the connection is full."""
@@ -71,6 +71,9 @@ class StreamTransport:
 
     def unread(self) -> int | None:
         return unread(self._bottom)
+
+    def acknowledged(self) -> int | None:
+        return acknowledged(self._bottom)
 
     def received(self) -> None:
         pass

@@ -114,7 +114,7 @@ class StalledClient:
 class EagerClient(StalledClient):
     """Connects, and reads whatever comes as fast as it comes, in a thread of its own."""
 
-    receive_buffer = None
+    receive_buffer: int | None = None
 
     def __init__(self, host: str, path: str = "/") -> None:
         super().__init__(host, path)

@@ -85,6 +85,9 @@ class Told(asyncio.Event):
     def unread(self) -> int:
         return 0
 
+    def acknowledged(self) -> int:
+        return 0
+
     def flush(self, outbox: Outbox) -> None:
         self.set()
 

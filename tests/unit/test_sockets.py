@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from arcly_channels.asgi import GatewayApplication
 from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport
-from arcly_channels.transports.sockets import Descriptor, find_descriptor, unread
+from arcly_channels.transports.sockets import Descriptor, acknowledged, find_descriptor, unread
+from tests.waiting import eventually
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -140,3 +142,20 @@ def test_number_that_became_another_socket_is_left_alone(pair: Pair) -> None:
         one.send(b"alive")
         assert other.recv(5) == b"alive"
     os.close(number)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shows on Linux only")
+async def test_bytes_that_the_client_has_got_are_acknowledged(pair: Pair) -> None:
+    server, _ = pair
+    before = acknowledged(server)
+    assert before is not None
+    server.sendall(bytes(100))
+    await eventually(lambda: acknowledged(server) == before + 100)
+
+
+def test_nothing_shows_of_what_is_no_tcp_socket_or_closed(pair: Pair) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert acknowledged(one) is None
+    assert acknowledged(one) is None
+    assert acknowledged(None) is None

@@ -32,6 +32,9 @@ class Wire:
     def unread(self) -> int:
         return 0
 
+    def acknowledged(self) -> int:
+        return 0
+
     def received(self) -> None: ...
 
     async def stop(self) -> None:
