@@ -307,15 +307,13 @@ class Connections:
         return [outbox for each, of in self._by_lane(EVERYONE) if each is lane for outbox in of]
 
     def _leave_all(self, connection: Connection) -> None:
-        groups = connection.groups
-        for _ in range(min(len(groups), LEFT_AT_ONCE)):
-            self._groups.discard(groups.pop(), connection.outbox)
-        if groups:
-            lane = connection.outbox.lane
-            if lane.has_turns and not lane.is_dead:
+        groups, lane = connection.groups, connection.outbox.lane
+        while groups:
+            for _ in range(min(len(groups), LEFT_AT_ONCE)):
+                self._groups.discard(groups.pop(), connection.outbox)
+            if groups and lane.has_turns and not lane.is_dead:
                 lane.call_later(0, self._leave_all, connection)
-            else:
-                self._leave_all(connection)
+                return
 
     def _lose(self, lane: Lane, outboxes: Iterable[Outbox]) -> None:
         """Forget the connections of a loop that is gone; should it go on, they are closed there."""

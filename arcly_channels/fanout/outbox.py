@@ -224,9 +224,8 @@ class Outbox:
         Returns nothing when nothing waits.
         """
         frames = self.frames
-        if len(frames) == 1 and not (
-            self.is_pressed or self.counted
-        ):  # The common case: `benchmarks/fanout.py`.
+        # The common case: `benchmarks/fanout.py`.
+        if len(frames) == 1 and not self.is_pressed and not self.counted:
             self.taken += 1
             if self.quota == 0 and self.close_code is None:
                 self.quota = self._high_frames

@@ -86,8 +86,8 @@ class Pump(Lane):
 
     @property
     def is_stopped(self) -> bool:  # type: ignore[override]
-        """Whether the loop does not run, maybe for good, and too many calls wait for it."""
-        return not self.loop.is_running() and self._is_crowded()
+        """Whether the loop does not run, maybe for good, and far too many calls wait for it."""
+        return not self.loop.is_running() and self._is_crowded(PATIENT)
 
     # Running
 

@@ -271,6 +271,20 @@ async def test_wait_for_our_own_side_costs_no_budget(
     assert registry.pacer.left(ROOM) == pytest.approx(AT_ONCE, abs=1e-3)
 
 
+async def test_wait_for_a_client_that_keeps_its_transport_waiting_is_paid_for(
+    registry: ConnectionRegistry, pump: Pump
+) -> None:
+    peer = Peer(is_reading=False)
+    outbox = member(registry, Outbox(pump, peer))
+    press(registry, outbox)
+    waiting = asyncio.ensure_future(registry.pacer.wait(ROOM))
+    await asyncio.sleep(0.01)  # What has to be paid.
+    peer.is_reading, peer.seconds_held_up = True, 0.01
+    pump.call(outbox.flush)
+    await soon(waiting)
+    assert registry.pacer.left(ROOM) < AT_ONCE - 0.005
+
+
 # How long
 
 

@@ -491,3 +491,11 @@ async def test_registry_without_pressure_is_settled(registry: ConnectionRegistry
     stuck(registry)
     registry.broadcast_text("one")
     await registry.pacer.wait(EVERYONE)
+
+
+def test_connection_leaves_any_number_of_rooms(registry: ConnectionRegistry) -> None:
+    id, _ = stuck(registry)
+    for room in range(300_000):
+        registry.join_room(id, str(room))
+    registry.unregister(id)
+    assert registry.rooms() == []
