@@ -181,16 +181,19 @@ class Mailbox:
         when it is to be asked for; it is to be awaited, or given back by `stop_waiting`. Returns
         None when the mailbox is no longer the channel's, which has a new one.
         """
+        waiter = None
+        if not self._messages:
+            waiter = self._add_waiter()
+            # Who takes the lock from here on finds the waiter, and what others did before is seen
+            # here. That is nothing most often, and the lock would be a tenth of a delivery.
+            if not (self.lock.locked() or self._messages or self.is_evicted or self.is_closed):
+                return waiter
         with self.lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
             if (self._messages or self.is_evicted) and (message := self._take()) is not None:
                 return message
-            if self.is_closed:
-                return None
-            waiter: Waiter = Future()  # Of the running loop: half of the time of `create_future`.
-            self._waiters.append(waiter)
-            if self._loop is None:
-                self._loop = ref(waiter.get_loop())
-            return waiter
+            return None if self.is_closed else self._add_waiter()
 
     def stop_waiting(self, waiter: Waiter) -> None:
         """Take back a waiter whose receiver does not wait any more; keep what it was given."""
@@ -333,6 +336,13 @@ class Mailbox:
             self.is_scheduled = True
             self.keeper.schedule(self, now)
         return self._messages
+
+    def _add_waiter(self) -> Waiter:
+        waiter: Waiter = Future()  # Of the running loop: half of the time of `create_future`.
+        self._waiters.append(waiter)
+        if self._loop is None:
+            self._loop = ref(waiter.get_loop())
+        return waiter
 
     def _take(self) -> Copier | None:
         self._asked = now = time.monotonic()
