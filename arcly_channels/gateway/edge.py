@@ -121,11 +121,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self.channel_name = await layer.new_channel()
         self._gateway_receive, self._gateway_send = receive, send
         guard = Guard(self._gateway_declaration.policy, scope)
-        self._gateway_session = session = Session(layer, self.channel_name, guard)
         self._gateway_turns = turns = Turns()
-        inbox = Inbox(
-            layer, self.channel_name, self._take, fail=turns.stop, evicted=self._close_slow
-        )
+        self._gateway_session = session = Session(layer, self.channel_name, guard, turns.end)
+        inbox = Inbox(layer, self.channel_name, self._take, session, turns)
         code = CloseCode.INTERNAL_ERROR
         try:
             while True:
@@ -215,9 +213,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             grace=settings.EVICTION_GRACE,
             inbound=settings.INBOUND_BUFFER,
             inbound_bytes=settings.INBOUND_BUFFER_BYTES,
-            abandon=self._abandon,
-            alive=self._gateway_session.seen,
-            shut_down=self._shut_down,
+            endpoint=self._gateway_session,
         )
         await self._gateway_session.open(
             select_transport(peer), about=self._about(), namespace=self.room_namespace
@@ -235,19 +231,6 @@ class SessionConsumer(AsyncWebsocketConsumer):
         client = (self.scope.get("client") or ("an unknown address",))[0]
         user = "nobody" if self.claims is None else f"user {self.claims.get('sub')!r}"
         return f"{user}, at {self.scope.get('path', '')!r} from {client}"
-
-    def _abandon(self) -> None:
-        self._gateway_turns.stop(StopConsumer())
-
-    def _shut_down(self) -> None:
-        """Close at once, as the server is about to end: what waits goes first, if it can."""
-        self._gateway_session.close(CloseCode.SERVICE_RESTART)
-        self._gateway_session.flush()
-        self._abandon()
-
-    def _close_slow(self) -> None:
-        """Close: more Channels messages came than this consumer handled."""
-        self._gateway_session.close(CloseCode.SLOW_CONSUMER)
 
     async def _take(self, message: Message) -> None:
         """Handle a message of another consumer, or of whoever knows the channel or a group."""

@@ -9,26 +9,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.gateway.turns import Turns
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.mailbox import EVICTED
 from arcly_channels.layers.message import Copier, Message
 from arcly_channels.layers.waiter import Waiter
+from arcly_channels.session.session import Session
 
 
 class Inbox:
-    """Hands the messages on one channel to `handle`, in order, and a failure of it to `fail`.
+    """Hands the messages on one channel to `handle`, in order.
 
-    `evicted` is called instead of the message which says that more came than were handled.
+    A failure of it fails the consumer's `turns`. Where more came than were handled, `session` is
+    closed as too slow.
     """
 
     __slots__ = (
         "_channel",
-        "_evicted",
-        "_fail",
         "_handle",
         "_is_closed",
         "_layer",
         "_reader",
+        "_session",
+        "_turns",
         "_waiter",
     )
 
@@ -37,15 +41,14 @@ class Inbox:
         layer: GatewayLayer,
         channel: str,
         handle: Callable[[Message], Awaitable[None]],
-        *,
-        fail: Callable[[BaseException], None],
-        evicted: Callable[[], None],
+        session: Session,
+        turns: Turns,
     ) -> None:
         self._layer = layer
         self._channel = channel
         self._handle = handle
-        self._fail = fail
-        self._evicted = evicted
+        self._session = session
+        self._turns = turns
         self._is_closed = False
         self._reader: asyncio.Task[None] | None = None
         self._waiter: Waiter | None = layer.wait(channel)
@@ -76,15 +79,15 @@ class Inbox:
         except asyncio.CancelledError as error:
             if self._is_closed:
                 raise
-            self._fail(error)  # It is the consumer's to find out for whom this was.
+            self._turns.fail(error)  # It is the consumer's to find out for whom this was.
         except Exception as error:  # noqa: BLE001  # It is the consumer's, which raises it.
-            self._fail(error)
+            self._turns.fail(error)
         else:
             self._reader = None
             waiter.add_done_callback(self._on_message)
 
     async def _take(self, message: Copier | None) -> None:
         if message is EVICTED:  # By identity: anybody may send what looks like it.
-            self._evicted()
+            self._session.close(CloseCode.SLOW_CONSUMER)
         elif message is not None:
             await self._handle(message())

@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from channels.exceptions import StopConsumer
+
 from arcly_channels.layers.message import Message
 from arcly_channels.transports.base import Receive
 
@@ -52,14 +54,18 @@ class Turns:
             return await receive()
         except asyncio.CancelledError:
             if self._ending is None:
-                raise  # By the server, not by `stop`.
+                raise  # By the server, not by `fail`.
             _uncancel()
             raise self._ending from None
         finally:
             self._is_receiving = False
 
-    def stop(self, ending: BaseException) -> None:
-        """End the consumer with `ending`, after the message that it is handling, if any."""
+    def end(self) -> None:
+        """End the consumer, after the message that it is handling, if any."""
+        self.fail(StopConsumer())
+
+    def fail(self, ending: BaseException) -> None:
+        """Do the same, with an exception for the consumer to end with."""
         if self._ending is None:
             self._ending = ending
             if self._is_receiving and self._task is not None:

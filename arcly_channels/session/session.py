@@ -47,12 +47,17 @@ class Session:
         "_outbox",
         "_peer_code",
         "_state",
+        "abandon",
         "client",
         "guard",
         "transport",
     )
 
-    def __init__(self, layer: GatewayLayer, channel: str, guard: Guard) -> None:
+    def __init__(
+        self, layer: GatewayLayer, channel: str, guard: Guard, abandon: Callable[[], None]
+    ) -> None:
+        self.abandon = abandon
+        """Has the application receive no more, and end."""
         self._layer = layer
         self._channel = channel
         self.guard = guard
@@ -131,10 +136,12 @@ class Session:
         if self.client is not None:
             self._layer.registry.close(One(self.client.id), code, reason)
 
-    def flush(self) -> None:
-        """Hand what waits to the transport now, and not after this turn of the loop."""
+    def shut_down(self) -> None:
+        """Close at once, as the server is about to end: what waits goes first, if it can."""
+        self.close(CloseCode.SERVICE_RESTART)
         if self._outbox is not None:
             self._outbox.lane.call(self._outbox.flush)
+        self.abandon()
 
     def peer_left(self, code: int) -> int:
         """Note that the peer is gone, with its close code; return the one that counts."""

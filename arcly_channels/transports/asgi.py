@@ -104,7 +104,7 @@ class AsgiTransport:
         except Exception:
             outbox.discard()
             logger.exception("The server refused a frame; the connection is given up")
-            self._peer.abandon()
+            self._peer.endpoint.abandon()
         else:
             if outbox.frames:
                 self._lose(outbox)
@@ -140,7 +140,7 @@ class AsgiTransport:
 
     def _give_up(self) -> None:
         self._reset()
-        self._peer.abandon()
+        self._peer.endpoint.abandon()
 
     async def _close(self, outbox: Outbox) -> None:
         """Give the writer its grace, then close, or reset the connection of who does not read.
@@ -153,7 +153,7 @@ class AsgiTransport:
             ends = asyncio.FIRST_COMPLETED
             await asyncio.wait([writer, self._hurry], timeout=self._peer.grace, return_when=ends)
         outbox.discard()
-        self._peer.abandon()
+        self._peer.endpoint.abandon()
         await asyncio.sleep(0)  # granian takes no close while a `receive` is pending.
         if writer is None or writer.done():
             await self._send_close(outbox.close_code or 1000, outbox.close_reason)

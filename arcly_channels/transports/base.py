@@ -15,15 +15,25 @@ CLOSE_TIMEOUT = 1.0
 """Seconds that a peer gets to answer a close frame before its connection is aborted."""
 
 
+class Endpoint(Protocol):
+    """Whom a transport tells about its connection: the session."""
+
+    def seen(self) -> None:
+        """Take note of a sign of life, which does not come as a message."""
+
+    def abandon(self) -> None:
+        """Receive no more, and end: this side is done with the connection."""
+
+    def shut_down(self) -> None:
+        """Close with 1012 at once, as the server is about to end."""
+
+
 class Peer(NamedTuple):
-    """One ASGI connection as the server gave it, and what its transport has to tell.
+    """One ASGI connection as the server gave it.
 
     `grace` is how many seconds a closing connection may take to read its backlog; `inbound` and
     `inbound_bytes` are how many frames from the client, and bytes in them, may wait for the
-    application where the server lets us bound that; 0 is without bound. `abandon` is
-    called when this side is done with the connection: the application receives no more and ends.
-    `alive` is called for signs of life that the application does not see, and `shut_down` when the
-    server is about to end, to close with 1012 at once.
+    application where the server lets us bound that; 0 is without bound.
     """
 
     scope: dict[str, Any]
@@ -32,9 +42,7 @@ class Peer(NamedTuple):
     grace: float
     inbound: int
     inbound_bytes: int
-    abandon: Callable[[], None]
-    alive: Callable[[], None]
-    shut_down: Callable[[], None]
+    endpoint: Endpoint
 
 
 class Transport(Protocol):

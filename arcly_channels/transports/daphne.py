@@ -122,7 +122,7 @@ class DaphneTransport(StreamTransport):
 
     def shut_down(self) -> None:
         """Close now, as the server is about to end."""
-        self._peer.shut_down()
+        self._peer.endpoint.shut_down()
 
     def cancel(self) -> None:
         """Cancel the application, unless it has ended or Daphne has done so."""
@@ -218,7 +218,7 @@ class DaphneTransport(StreamTransport):
 
     def _on_pong(self, payload: bytes) -> None:
         type(self._protocol).onPong(self._protocol, payload)
-        self._peer.alive()
+        self._peer.endpoint.seen()
 
     def _on_ping_timeout(self) -> None:
         """Ask a client again whose pong waits behind frames that we do not read."""

@@ -184,7 +184,7 @@ class StreamTransport:
 
     def _give_up(self) -> None:
         self._abort()
-        self._peer.abandon()
+        self._peer.endpoint.abandon()
 
     def _is_open(self) -> bool:
         """Return whether the server still takes frames for this client."""

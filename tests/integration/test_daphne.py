@@ -123,8 +123,7 @@ class Protocol:
 
 
 def transport_to(protocol: Protocol, receive: object = None) -> DaphneTransport:
-    nothing = lambda: None  # noqa: E731
-    peer = Peer({}, receive, None, 1.0, 1, 0, nothing, nothing, nothing)  # type: ignore[arg-type]
+    peer = Peer({}, receive, None, 1.0, 1, 0, None)  # type: ignore[arg-type]
     return DaphneTransport(peer, protocol)
 
 

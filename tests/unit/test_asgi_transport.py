@@ -43,6 +43,10 @@ class Server:
     async def receive(self) -> dict[str, Any]:
         raise NotImplementedError
 
+    def seen(self) -> None: ...
+
+    def shut_down(self) -> None: ...
+
     def abandon(self) -> None:
         self.abandoned += 1
 
@@ -55,9 +59,7 @@ def peer_of(server: Server, grace: float) -> Peer:
         grace=grace,
         inbound=64,
         inbound_bytes=0,
-        abandon=server.abandon,
-        alive=lambda: None,
-        shut_down=lambda: None,
+        endpoint=server,
     )
 
 

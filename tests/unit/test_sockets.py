@@ -90,10 +90,8 @@ async def test_socket_is_found_though_a_proxys_headers_have_changed_the_client(p
 
     async def behind_proxy(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope = {**scope, "client": ("203.0.113.1", 1)}
-        nothing = lambda: None  # noqa: E731
-        transports.append(
-            select_transport(Peer(scope, receive, send, 1, 0, 0, nothing, nothing, nothing))
-        )
+        peer = Peer(scope, receive, send, 1, 0, 0, None)  # type: ignore[arg-type]
+        transports.append(select_transport(peer))
 
     async def unused(_: Any = None) -> Any: ...
 

@@ -31,12 +31,17 @@ class Connection(StreamTransport):
                 grace=60,
                 inbound=0,
                 inbound_bytes=0,
-                abandon=lambda: self.happened.append("abandoned"),
-                alive=lambda: None,
-                shut_down=lambda: None,
+                endpoint=self,
             ),
             None,
         )
+
+    def seen(self) -> None: ...
+
+    def shut_down(self) -> None: ...
+
+    def abandon(self) -> None:
+        self.happened.append("abandoned")
 
     def _is_open(self) -> bool:
         return self.is_open

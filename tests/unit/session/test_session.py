@@ -48,7 +48,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 def session(layer: LocalChannelLayer) -> Session:
-    return Session(layer, "gateway!1", Guard(Policy.of(GatewayConsumer), {}))
+    return Session(layer, "gateway!1", Guard(Policy.of(GatewayConsumer), {}), lambda: None)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_what_the_goodbye_sends_comes_before_the_close(session: Session, w
 
 async def test_closing_what_is_not_open_does_nothing(session: Session) -> None:
     session.close(4000)
-    session.flush()
+    session.shut_down()
     session.seen()
     assert session.state is State.ASKING
 
