@@ -33,7 +33,8 @@ class OurRoom:
     """Our registry with one room, its connections without a socket."""
 
     def __init__(self, members: int) -> None:
-        from arcly_channels.fanout.outbox import Lane, Outbox
+        from arcly_channels.fanout.lanes import Lane
+        from arcly_channels.fanout.outbox import Outbox
         from arcly_channels.registry import ConnectionRegistry
 
         self._registry = ConnectionRegistry()

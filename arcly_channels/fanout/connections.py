@@ -6,71 +6,27 @@ order: a shard of connections, then a shard of groups. No lock is held while an 
 
 from __future__ import annotations
 
-import itertools
-import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
-from arcly_channels.fanout.groups import Groups, Members
-from arcly_channels.fanout.lanes import Lanes
+from arcly_channels.fanout.evictions import Evictions
+from arcly_channels.fanout.groups import Groups
+from arcly_channels.fanout.lanes import Lane, Lanes
 from arcly_channels.fanout.liveness import Liveness
-from arcly_channels.fanout.outbox import Lane, Outbox, offer
+from arcly_channels.fanout.outbox import Outbox, offer
 from arcly_channels.fanout.pacing import Pacer, release
+from arcly_channels.fanout.rows import Connection, Shard, next_id
 from arcly_channels.wire.envelope import Frame
-
-logger = logging.getLogger(__name__)
-
-WARNING_INTERVAL = 1.0
-"""Seconds between two log lines about evictions."""
 
 STALL_TIMEOUT = 30.0
 """Seconds that a client may take nothing of what waits for it."""
 
 LEFT_AT_ONCE = 256
 """How many groups a connection leaves in one turn of its loop."""
-
-_next_id = itertools.count(1).__next__
-_id_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    """Have a lock that nobody holds: in a forked child, who held the old one is not there."""
-    global _id_lock
-    _id_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork.
-    os.register_at_fork(after_in_child=_renew_lock)
-
-
-class Connection:
-    """A row: one accepted WebSocket. `last_seen` may be written by whoever sees a sign of life."""
-
-    __slots__ = ("about", "channel", "groups", "id", "last_seen", "outbox")
-
-    def __init__(self, id: int, channel: str, outbox: Outbox, about: str, now: float) -> None:
-        self.id = id
-        self.channel = channel
-        self.outbox = outbox
-        self.about = about
-        self.last_seen = now
-        self.groups: set[str] = set()
-
-
-class _Shard:
-    """A part of the connections, and their outboxes as the members of a group of everyone."""
-
-    __slots__ = ("everyone", "lock", "rows")
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.rows: dict[int, Connection] = {}
-        self.everyone: Members[Outbox] = Members(self.lock)
 
 
 class Connections:
@@ -97,13 +53,13 @@ class Connections:
 
     def _start_empty(self) -> None:
         """Have no connections. After a fork, too: those are the parent's, and so are the locks."""
-        self._shards = [_Shard() for _ in range(self.shards)]
+        self._shards = [Shard() for _ in range(self.shards)]
         self._by_channel: dict[str, Connection] = {}
         self._groups: Groups[Outbox] = Groups(self.shards)
         self._lanes = Lanes()
         self.pacer = Pacer(self._lanes_of)
         self._liveness = Liveness(self._stall_timeout, self._outboxes_in, self._evict_stalled)
-        self._evictions = _Evictions(self.clock)
+        self._evictions = Evictions(self.clock)
 
     # Rows
 
@@ -112,9 +68,7 @@ class Connections:
 
         `channel` is the name it can be found by, and `about` is who that is, for the log.
         """
-        with _id_lock:
-            id = _next_id()
-        outbox.connection_id = id
+        outbox.connection_id = id = next_id()
         connection = Connection(id, channel, outbox, about, self.clock())
         self._lanes.enter(outbox.lane)
         shard = self._shard(id)
@@ -282,7 +236,7 @@ class Connections:
 
     # Inside
 
-    def _shard(self, id: int) -> _Shard:
+    def _shard(self, id: int) -> Shard:
         return self._shards[id % len(self._shards)]
 
     def _by_lane(self, audience: Audience) -> Iterable[tuple[Lane, Sequence[Outbox]]]:
@@ -357,30 +311,3 @@ class Connections:
         lane.enqueued += 1
         if outbox.is_pressed:
             self.pacer.watch(audience, outbox)
-
-
-class _Evictions:
-    """How many there were, told in the log at most once in `WARNING_INTERVAL`."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.number = 0
-        self._clock = clock
-        self._told = 0
-        self._told_at = -WARNING_INTERVAL
-        self._lock = threading.Lock()
-
-    def add(self, who: str, why: str) -> None:
-        now = self._clock()
-        with self._lock:
-            self.number += 1
-            if now - self._told_at < WARNING_INTERVAL:
-                return
-            number, untold = self.number, self.number - self._told - 1
-            self._told, self._told_at = number, now
-        logger.warning(
-            "%s %s: evicted (%d evictions so far, %d of them since the last such line)",
-            who,
-            why,
-            number,
-            untold + 1,
-        )

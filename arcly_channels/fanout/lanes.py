@@ -1,10 +1,82 @@
-"""The lanes that have connections, and what was enqueued in all the lanes there ever were."""
+"""Where outboxes are filled and emptied, and what is counted over all such places.
+
+Every outbox belongs to one lane, and only calls that run in the lane touch it. So the inner loop of
+a broadcast needs no lock, under threads and on free-threaded Python alike.
+"""
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
-from arcly_channels.fanout.outbox import Lane
+if TYPE_CHECKING:
+    from arcly_channels.fanout.outbox import Outbox
+
+
+class Lane:
+    """Runs the calls that touch a set of outboxes, one at a time.
+
+    This one runs them in the calling thread behind a lock. It serves outboxes without an event
+    loop; those of an event loop have a `Pump`.
+    """
+
+    is_dead = False
+    """Whether nothing will ever run here again, so that its connections are gone."""
+
+    is_stopped = False
+    """Whether calls that bring frames have waited here for so long that nobody may count on it."""
+
+    has_turns = False
+    """Whether outboxes are emptied between calls, so that waiting for them makes sense."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.ready: list[Outbox] = []
+        """The outboxes that a flush has to look at: newly filled or newly closed."""
+        self.enqueued = 0
+        """How many frames were put into this lane's outboxes."""
+        self.small = sys.maxsize
+        """The size up to which as many frames as an outbox holds are within its bytes, too."""
+
+    def call(self, function: Callable[..., object], *args: object, size: int = 0) -> None:
+        """Call `function` in the lane, now or soon; the calls of one thread keep their order.
+
+        Never waits. `size` is how many bytes it brings to an outbox. Raises `LoopStalled` if it
+        brings some and the lane has taken no call for so long that too many wait already.
+        """
+        with self._lock:
+            function(*args)
+            ready, self.ready = self.ready, []
+            for outbox in ready:
+                outbox.flush()
+
+    def call_later(self, seconds: float, function: Callable[..., object], *args: object) -> None:
+        """Call `function` in the lane after that time, if the lane has turns."""
+
+    def reserve(self, size: int) -> Future[None] | None:
+        """Keep a place for a call from another thread or loop that brings `size` bytes.
+
+        Returns None when it is kept, or else a future that is done when it is worth asking again.
+        """
+        return None
+
+    def release(self, size: int) -> None:
+        """Give back a place that was kept and is not used."""
+
+    def is_here(self) -> bool:
+        """Return whether a call by this thread runs at once."""
+        return True
+
+    def passing(self) -> Future[None] | None:
+        """Return what a sender that `is_here` should wait for, so that the lane catches up."""
+        return None
+
+    def admit(self, outbox: Outbox) -> None:
+        """Take note of an outbox that will live here, and of its bounds."""
+        self.small = min(self.small, outbox.max_bytes // outbox.max_frames)
 
 
 class Lanes:
@@ -49,3 +121,9 @@ class Lanes:
                 del self._connections[lane]
                 self._enqueued_before += lane.enqueued
                 lane.enqueued = 0
+
+
+def finish(future: Future[None]) -> None:
+    """Tell whoever waits for `future`, unless they have given up. Once for each future."""
+    if future.set_running_or_notify_cancel():
+        future.set_result(None)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakSet
 
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.outbox import Outbox
 
 LOOKS = 6
 """How often a client is looked at within the timeout: who stalls may stay by a sixth longer."""

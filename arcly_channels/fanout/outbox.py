@@ -1,21 +1,16 @@
-"""The bounded FIFO of one connection, and the lane in which it is filled and emptied.
-
-Every outbox belongs to one lane, and only calls that run in the lane touch it. So the inner loop of
-a broadcast needs no lock, under threads and on free-threaded Python alike.
-"""
+"""The bounded FIFO of one connection, which is filled and emptied in its lane."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Iterable
 from itertools import accumulate, islice
 from operator import attrgetter
 from typing import Protocol
 
 from arcly_channels.close_codes import CloseCode, shortened
+from arcly_channels.fanout.lanes import Lane
 from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
@@ -50,69 +45,6 @@ class Watch(Protocol):
     """Who waits for an outbox to have room; `pacing` holds the one there is."""
 
     def relieved(self, outbox: Outbox) -> None: ...
-
-
-class Lane:
-    """Runs the calls that touch a set of outboxes, one at a time.
-
-    This one runs them in the calling thread behind a lock. It serves outboxes without an event
-    loop; those of an event loop have a `Pump`.
-    """
-
-    is_dead = False
-    """Whether nothing will ever run here again, so that its connections are gone."""
-
-    is_stopped = False
-    """Whether calls that bring frames have waited here for so long that nobody may count on it."""
-
-    has_turns = False
-    """Whether outboxes are emptied between calls, so that waiting for them makes sense."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self.ready: list[Outbox] = []
-        """The outboxes that a flush has to look at: newly filled or newly closed."""
-        self.enqueued = 0
-        """How many frames were put into this lane's outboxes."""
-        self.small = MAX_BYTES
-        """The size up to which as many frames as an outbox holds are within its bytes, too."""
-
-    def call(self, function: Callable[..., object], *args: object, size: int = 0) -> None:
-        """Call `function` in the lane, now or soon; the calls of one thread keep their order.
-
-        Never waits. `size` is how many bytes it brings to an outbox. Raises `LoopStalled` if it
-        brings some and the lane has taken no call for so long that too many wait already.
-        """
-        with self._lock:
-            function(*args)
-            ready, self.ready = self.ready, []
-            for outbox in ready:
-                outbox.flush()
-
-    def call_later(self, seconds: float, function: Callable[..., object], *args: object) -> None:
-        """Call `function` in the lane after that time, if the lane has turns."""
-
-    def reserve(self, size: int) -> Future[None] | None:
-        """Keep a place for a call from another thread or loop that brings `size` bytes.
-
-        Returns None when it is kept, or else a future that is done when it is worth asking again.
-        """
-        return None
-
-    def release(self, size: int) -> None:
-        """Give back a place that was kept and is not used."""
-
-    def is_here(self) -> bool:
-        """Return whether a call by this thread runs at once."""
-        return True
-
-    def passing(self) -> Future[None] | None:
-        """Return what a sender that `is_here` should wait for, so that the lane catches up."""
-        return None
-
-    def admit(self, outbox: Outbox) -> None:
-        """Take note of an outbox that will live here, and of its bounds."""
-        self.small = min(self.small, outbox.max_bytes // outbox.max_frames)
 
 
 class Outbox:
@@ -329,12 +261,6 @@ class Outbox:
         counted = min(self.counted, len(batch))
         self.counted -= counted
         self.counted_bytes -= sum(map(_size, islice(batch, counted)))
-
-
-def finish(future: Future[None]) -> None:
-    """Tell whoever waits for `future`, unless they have given up. Once for each future."""
-    if future.set_running_or_notify_cancel():
-        future.set_result(None)
 
 
 def offer(frame: Frame, outboxes: Iterable[Outbox], ready: list[Outbox]) -> list[Outbox]:

@@ -23,7 +23,9 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout.audience import Audience, One
 from arcly_channels.fanout.budget import Budget
-from arcly_channels.fanout.outbox import Lane, Outbox, finish
+from arcly_channels.fanout.lag import Lag, Mark
+from arcly_channels.fanout.lanes import Lane, finish
+from arcly_channels.fanout.outbox import Outbox
 
 LONGEST = 0.25
 """Seconds that one call waits for clients, at most."""
@@ -43,51 +45,11 @@ PROCESS_AT_ONCE, PROCESS_SHARE = 1.0, 0.1
 LOOK = 0.025
 """Seconds between two looks at whether the clients that are waited for go on reading."""
 
-IDLE_LOOKS = 5
-"""After so many looks at which a client had taken nothing it is no longer waited for.
-
-Looks are counted, not seconds: in each, the loop had a turn and the outbox was flushed, so time in
-which the loop did something else is not held against the client.
-"""
-
 LOOP_TIMEOUT = 15.0
 """Seconds that a sender waits for an event loop that takes no calls."""
 
 _FEW = 64
 """How many audiences are kept before looking which of them are no longer needed."""
-
-
-class _Mark:
-    """What was seen of a client at the last look."""
-
-    __slots__ = ("idle_looks", "taken", "unread")
-
-    def __init__(self, outbox: Outbox) -> None:
-        self.idle_looks = 0
-        self.taken = outbox.taken
-        self.unread = outbox.unread() or 0
-
-    def look(self, outbox: Outbox) -> bool:
-        """Return whether `outbox` is still worth waiting for. In its lane, after a flush."""
-        unread = outbox.unread() or 0
-        # Bytes that leave the kernel's queue are the sign, and not frames alone: a socket takes
-        # frames in gulps, as it is writable only when a third of its buffer is free.
-        is_reading = outbox.taken != self.taken or unread < self.unread
-        self.idle_looks = 0 if is_reading else self.idle_looks + 1
-        self.taken, self.unread = outbox.taken, unread
-        return self.idle_looks < IDLE_LOOKS
-
-
-class _Lag:
-    """The clients of one audience that are behind, and who waits for them."""
-
-    __slots__ = ("behind", "budget", "lanes_looking", "waiters")
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.behind: dict[Outbox, _Mark] = {}
-        self.waiters: set[Future[None]] = set()
-        self.lanes_looking: set[Lane] = set()
 
 
 class _Watch:
@@ -123,7 +85,7 @@ class Pacer:
         self._clock = clock
         self._process = Budget(PROCESS_AT_ONCE, PROCESS_SHARE, clock())
         self._direct = Budget(AT_ONCE, SHARE, clock())  # Of all that is sent to one connection.
-        self._lags: dict[Audience, _Lag] = {}
+        self._lags: dict[Audience, Lag] = {}
         self._prune_at = _FEW
         self._lock = threading.Lock()  # Guards all of the above, and what lags and budgets hold.
 
@@ -178,7 +140,7 @@ class Pacer:
                 self._end_wait(lag, wait[0])
             patience -= self._clock() - started
 
-    def _begin_wait(self, lag: _Lag, patience: float) -> tuple[Future[None], float] | None:
+    def _begin_wait(self, lag: Lag, patience: float) -> tuple[Future[None], float] | None:
         """Pay for a wait until nobody is behind; None when nobody is to be waited for."""
         with self._lock:
             now = self._clock()
@@ -196,7 +158,7 @@ class Pacer:
             lane.call_later(LOOK, self._look, lag, lane)
         return caught_up, seconds
 
-    def _end_wait(self, lag: _Lag, caught_up: Future[None]) -> None:
+    def _end_wait(self, lag: Lag, caught_up: Future[None]) -> None:
         with self._lock:
             if caught_up in lag.waiters:  # Else it was ended when the last had caught up.
                 lag.waiters.discard(caught_up)
@@ -232,7 +194,7 @@ class Pacer:
         if watch.is_given_up or audience in watch.audiences:
             return
         watch.audiences.add(audience)
-        mark = _Mark(outbox)
+        mark = Mark(outbox)
         with self._lock:
             lag = self._lags.get(audience) or self._add_lag(audience)
             lag.behind[outbox] = mark
@@ -263,7 +225,7 @@ class Pacer:
         for future in caught_up:  # Not under the lock: a loop is woken.
             finish(future)
 
-    def _look(self, lag: _Lag, lane: Lane) -> None:
+    def _look(self, lag: Lag, lane: Lane) -> None:
         """Give up on those who take nothing, and look again while somebody waits. In `lane`."""
         with self._lock:
             behind = [(outbox, mark) for outbox, mark in lag.behind.items() if outbox.lane is lane]
@@ -286,23 +248,23 @@ class Pacer:
             audiences, watch.audiences = watch.audiences, set()
             self.forget(outbox, audiences)
 
-    def _stop_paying(self, lag: _Lag, now: float) -> None:
+    def _stop_paying(self, lag: Lag, now: float) -> None:
         """End one wait in the budgets. With the lock held."""
         for budget in (lag.budget, self._process):
             budget.leave(now)
 
-    def _add_lag(self, audience: Audience) -> _Lag:
+    def _add_lag(self, audience: Audience) -> Lag:
         """Make the note on an audience. With the lock held."""
         now = self._clock()
         if len(self._lags) >= self._prune_at:
             self._lags = {each: lag for each, lag in self._lags.items() if _is_needed(lag, now)}
             self._prune_at = max(_FEW, 2 * len(self._lags))
         budget = self._direct if isinstance(audience, One) else Budget(AT_ONCE, SHARE, now)
-        lag = self._lags[audience] = _Lag(budget)
+        lag = self._lags[audience] = Lag(budget)
         return lag
 
 
-def _is_needed(lag: _Lag, now: float) -> bool:
+def _is_needed(lag: Lag, now: float) -> bool:
     return bool(lag.behind or lag.waiters) or not lag.budget.is_full(now)
 
 

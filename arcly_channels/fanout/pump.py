@@ -17,7 +17,8 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from arcly_channels.exceptions import LoopStalled
-from arcly_channels.fanout.outbox import MAX_BYTES, Lane, Outbox, finish
+from arcly_channels.fanout.lanes import Lane, finish
+from arcly_channels.fanout.outbox import MAX_BYTES, Outbox
 
 logger = logging.getLogger(__name__)
 

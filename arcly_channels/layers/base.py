@@ -17,12 +17,13 @@ from channels.layers import BaseChannelLayer
 
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import Channels
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.relay import Kind, NoRelay, Parcel, Relay
-from arcly_channels.layers.views import Joined, LiveView, Waiting
+from arcly_channels.layers.views import ChannelsView, GroupsView
 from arcly_channels.layers.waiter import Waiter
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
@@ -247,17 +248,17 @@ class GatewayLayer(BaseChannelLayer):
         return {**self._channels.counts, "handler_errors": self._handler_errors}
 
     @property
-    def channels(self) -> LiveView[Waiting]:
+    def channels(self) -> ChannelsView:
         """The channels that have a message, a receiver or a group, with their waiting messages.
 
         Deleting one loses its messages and groups, but for a receiver that is there already.
         """
-        return LiveView(self._waiting_on, self._channels.names, self._channels.forget)
+        return ChannelsView(self._channels)
 
     @property
-    def groups(self) -> LiveView[Joined]:
+    def groups(self) -> GroupsView:
         """The groups, with the names of the channels in them and when they joined."""
-        return LiveView(self._members_of, self._all_groups, self._empty_group)
+        return GroupsView(self._channels, self.registry)
 
     # Inside
 
@@ -294,24 +295,6 @@ class GatewayLayer(BaseChannelLayer):
             self.registry.count_eviction(f"Channel {channel}")
         else:
             self.registry.evict(connection.id)
-
-    def _waiting_on(self, channel: str) -> Waiting | None:
-        messages = self._channels.waiting_on(channel)
-        return None if messages is None else Waiting(messages)
-
-    def _all_groups(self) -> list[str]:
-        return list(dict.fromkeys([*self._channels.groups(), *self.registry.groups()]))
-
-    def _members_of(self, group: str) -> Joined | None:
-        gateways = (connection.channel for connection in self.registry.members(group))
-        joined = dict.fromkeys(filter(None, gateways), 0.0)
-        return Joined({**joined, **self._channels.members(group)}) or None
-
-    def _empty_group(self, group: str) -> None:
-        for channel in self._channels.members(group):
-            self._channels.leave(group, channel)
-        for connection in self.registry.members(group):
-            self.registry.leave(connection.id, group)
 
 
 def stall_timeout() -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import TypeVar
 
+from arcly_channels.layers.channels import Channels
 from arcly_channels.layers.message import Message
+from arcly_channels.registry import ConnectionRegistry
 
 V = TypeVar("V")
 D = TypeVar("D")
@@ -14,21 +16,24 @@ D = TypeVar("D")
 class LiveView(Mapping[str, V]):
     """A mapping that is looked up anew at every look, one key by one look-up.
 
-    `find` returns what a key stands for, or None; `names` returns the keys; `delete` removes one.
     What an iteration has named and is gone before its value is asked for is read as it was found
     then, once, so that `dict(view)` works while others change what it shows.
     """
 
-    def __init__(
-        self,
-        find: Callable[[str], V | None],
-        names: Callable[[], list[str]],
-        delete: Callable[[str], None],
-    ) -> None:
-        self._find = find
-        self._names = names
-        self._delete = delete
+    def __init__(self) -> None:
         self._named: dict[str, V] = {}
+
+    def _find(self, key: str) -> V | None:
+        """Return what a key stands for, if it is there."""
+        raise NotImplementedError
+
+    def _names(self) -> list[str]:
+        """Return the keys."""
+        raise NotImplementedError
+
+    def _delete(self, key: str) -> None:
+        """Remove a key."""
+        raise NotImplementedError
 
     def __getitem__(self, key: str) -> V:
         value = self._find(key)
@@ -99,3 +104,44 @@ class Waiting(tuple[Message, ...]):
     def empty(self) -> bool:
         """Return whether there are none."""
         return not self
+
+
+class ChannelsView(LiveView[Waiting]):
+    """The channels of a layer, with what waits on each."""
+
+    def __init__(self, channels: Channels) -> None:
+        super().__init__()
+        self._channels = channels
+
+    def _find(self, key: str) -> Waiting | None:
+        messages = self._channels.waiting_on(key)
+        return None if messages is None else Waiting(messages)
+
+    def _names(self) -> list[str]:
+        return self._channels.names()
+
+    def _delete(self, key: str) -> None:
+        self._channels.forget(key)
+
+
+class GroupsView(LiveView[Joined]):
+    """The groups of a layer, with the plain channels and the gateways in each."""
+
+    def __init__(self, channels: Channels, registry: ConnectionRegistry) -> None:
+        super().__init__()
+        self._channels = channels
+        self._registry = registry
+
+    def _find(self, key: str) -> Joined | None:
+        gateways = (connection.channel for connection in self._registry.members(key))
+        joined = dict.fromkeys(filter(None, gateways), 0.0)
+        return Joined({**joined, **self._channels.members(key)}) or None
+
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys([*self._channels.groups(), *self._registry.groups()]))
+
+    def _delete(self, key: str) -> None:
+        for channel in self._channels.members(key):
+            self._channels.leave(key, channel)
+        for connection in self._registry.members(key):
+            self._registry.leave(connection.id, key)

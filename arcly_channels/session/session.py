@@ -9,8 +9,8 @@ from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
 from arcly_channels.fanout.audience import One
-from arcly_channels.fanout.connections import Connection
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.rows import Connection
 from arcly_channels.identity.claims import Claims
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.session.client import ClientHandle

@@ -1261,7 +1261,7 @@ async def test_groups_show_no_expired_membership(
 
 async def test_views_show_themselves(layer: Any) -> None:
     await layer.group_add("group", "channel")
-    assert repr(layer.groups).startswith("LiveView({'group': {'channel': ")
+    assert repr(layer.groups).startswith("GroupsView({'group': {'channel': ")
 
 
 async def test_members_of_a_group_are_counted_as_with_channels_own_layer(layer: Any) -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 

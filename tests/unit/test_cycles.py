@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 
-from arcly_channels.fanout.connections import Connection
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.rows import Connection
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import Mailbox
 from tests.gateways import Recorded, connected

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from arcly_channels.fanout import connections
+from arcly_channels.fanout import rows
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
 from tests.waiting import DEADLINE
@@ -75,7 +75,7 @@ def test_layer_works_in_a_child_whatever_threads_were_doing() -> None:
 
 
 def test_connection_of_a_child_gets_an_id_whatever_threads_were_doing() -> None:
-    with connections._id_lock:  # As a thread of the parent may.
+    with rows._id_lock:  # As a thread of the parent may.
         assert succeeds_in_child(lambda: LocalChannelLayer().registry.register(Outbox()) > 0)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.liveness import LOOKS, Liveness
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from arcly_channels.fanout.outbox import CUT, Lane, Outbox, offer
+from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.outbox import CUT, Outbox, offer
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
 

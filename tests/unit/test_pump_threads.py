@@ -15,8 +15,9 @@ import pytest
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout import pacing
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group
+from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.liveness import Liveness
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import BURST_CALLS, MAX_POSTED, Pump
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame

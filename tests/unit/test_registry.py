@@ -12,7 +12,7 @@ import pytest
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import EnvelopeError
 from arcly_channels.fanout.audience import EVERYONE, Group
-from arcly_channels.fanout.connections import WARNING_INTERVAL
+from arcly_channels.fanout.evictions import WARNING_INTERVAL
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from arcly_channels.fanout.audience import EVERYONE
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.registry import ConnectionRegistry
 from tests.peers import Peer

@@ -8,7 +8,8 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from arcly_channels.fanout.outbox import Lane, Outbox
+from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.local import LocalChannelLayer
 from arcly_channels.rooms import group_name, lobby_name
 from arcly_channels.session.client import ClientHandle
