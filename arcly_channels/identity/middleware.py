@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -35,6 +36,9 @@ App = Callable[[Scope, Any, Send], Awaitable[Any]]
 
 MISMATCH = "the token is for another tenant"
 
+IDENTIFIED_AT = "identified_at"
+"""The key of a scope with the time, by `time.monotonic`, from which its identity may be revoked."""
+
 OF_SESSIONS = "cookie"
 """The header by which Django knows its users."""
 
@@ -49,7 +53,8 @@ class ClaimsMiddleware:
 
     Works on the types `websocket` and `http`, and passes others on. Nothing that a client sends
     makes it fail. Inside, the scope of a WebSocket holds no token, neither in its URL nor in its
-    headers. The responses of HTTP vary on the headers that were looked at.
+    headers, and `IDENTIFIED_AT`, so that a gateway sees what was revoked before it was reached. The
+    responses of HTTP vary on the headers that were looked at.
     """
 
     def __init__(self, inner: App) -> None:
@@ -58,11 +63,12 @@ class ClaimsMiddleware:
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> Any:
         if scope["type"] in ("websocket", "http"):
             handshake = Handshake.of_scope(scope)
+            started = time.monotonic()  # Before the token is judged and a user looked up.
             claims = await self._claims(scope, handshake)
             verifier = get_verifier()
             if verifier is not None and handshake.is_websocket:
                 scope = without_token(scope, verifier.cookie)
-            scope = {**scope, "claims": claims}
+            scope = {**scope, "claims": claims, IDENTIFIED_AT: started}
             send = _varying(send, handshake)
         return await self.inner(scope, receive, send)
 

@@ -13,7 +13,7 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
 from arcly_channels.identity.claims import Access, Claims, Deadline, groups_of
 from arcly_channels.identity.handshake import Handshake
-from arcly_channels.identity.middleware import MISMATCH
+from arcly_channels.identity.middleware import IDENTIFIED_AT, MISMATCH
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
 from arcly_channels.identity.verifier import get_verifier
@@ -80,7 +80,8 @@ class Guard:
     def __init__(self, policy: Policy, scope: dict[str, Any]) -> None:
         self._policy = policy
         self._scope = scope
-        self._since = time.monotonic()
+        # Other middleware may have found the claims, and does not say when.
+        self._since: float = scope.get(IDENTIFIED_AT, time.monotonic())
         """Whatever was closed before that does not count against the claims in force."""
         self._timer: asyncio.TimerHandle | None = None
         self._refreshes = 0

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -554,6 +555,34 @@ async def test_who_is_made_to_go_while_the_socket_is_accepted_is_closed(
     client = Client(Late, claims=claims(jti="7"), tenant=ACME)
     assert await client.connect() == (True, None)
     assert await client.closed() == code
+
+
+@pytest.mark.parametrize(("plain", "twin", "who", "code"), DISCONNECTIONS)
+async def test_who_is_made_to_go_before_the_gateway_is_reached_is_refused(
+    tenancy: Any, plain: Any, twin: Any, who: Any, code: int
+) -> None:
+    async def tenants() -> list[str]:
+        await twin(who)  # The token was verified before, and the consumer is not there yet.
+        return ["acme", "globex"]
+
+    tenancy.ARCLY_CHANNELS = {**tenancy.ARCLY_CHANNELS, "TENANTS": tenants}
+    token = issue_token({"sub": "ann", "jti": "7", "tenant": "acme"})
+    headers = [(b"authorization", f"Bearer {token}".encode()), (b"x-tenant", b"acme")]
+    socket = WebsocketCommunicator(IdentityMiddlewareStack(Open.as_asgi()), "/", headers)
+    assert await socket.connect() == (False, code)
+
+
+async def test_user_who_is_made_to_go_while_their_claims_are_made_is_refused(
+    settings: Any,
+) -> None:
+    async def claims_of(user: Any) -> dict[str, Any]:
+        await arcly_channels.adisconnect_user("ann")
+        return claims()
+
+    settings.ARCLY_CHANNELS = {"CLAIMS_FROM_USER": claims_of}
+    socket = WebsocketCommunicator(IdentityMiddlewareStack(Open.as_asgi()), "/")
+    socket.scope["user"] = SimpleNamespace(is_authenticated=True)
+    assert await socket.connect() == (False, 4401)
 
 
 @pytest.mark.parametrize("disconnect", [each[0] for each in DISCONNECTIONS])
