@@ -120,7 +120,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self.channel_layer = layer = gateway_layer(self.channel_layer_alias)
         self.channel_name = await layer.new_channel()
         self._gateway_receive, self._gateway_send = receive, send
-        guard = Guard(self._gateway_declaration.policy, scope)
+        guard = Guard(self._gateway_declaration.policy, scope, layer.closings)
         self._gateway_turns = turns = Turns()
         self._gateway_session = session = Session(layer, self.channel_name, guard, turns.end)
         inbox = Inbox(layer, self.channel_name, self._take, session, turns)

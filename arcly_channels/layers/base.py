@@ -21,6 +21,7 @@ from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import Channels
+from arcly_channels.layers.closings import Closings
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.relay import Kind, NoRelay, Parcel, Relay
 from arcly_channels.layers.views import ChannelsView, GroupsView
@@ -47,6 +48,8 @@ class GatewayLayer(BaseChannelLayer):
         super().__init__(**options)
         # A pump lives for as long as it has connections.
         self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
+        self.closings = Closings()
+        """What was closed here a moment ago, for clients that were still on their way in."""
         self._handler_errors = 0
         self._lock = threading.Lock()  # Guards the number of errors.
 
@@ -205,7 +208,7 @@ class GatewayLayer(BaseChannelLayer):
         waits for anybody.
         """
         self._relay.post(Kind.CLOSE, group, (code, reason))
-        return self.registry.close(Group(group), code, reason)
+        return self._close(group, code, reason)
 
     async def close_group(self, group: str, code: int, reason: str = "") -> int:
         """Do what `close_group_now` does, in async code."""
@@ -233,7 +236,7 @@ class GatewayLayer(BaseChannelLayer):
         elif address is not None and kind is Kind.MESSAGE:
             self._deliver_message(address, body)
         elif address is not None and kind is Kind.CLOSE:
-            self.registry.close(Group(address), *body)
+            self._close(address, *body)
 
     # Counts, tests and debugging
 
@@ -288,6 +291,10 @@ class GatewayLayer(BaseChannelLayer):
     def _deliver_message(self, group: str, message: Message) -> bool:
         gateways = [connection.channel for connection in self.registry.members(group)]
         return self._channels.send_to_group(group, filter(None, gateways), message)
+
+    def _close(self, group: str, code: int, reason: str) -> int:
+        self.closings.note(group, code, reason)  # First: whoever joins from here on finds it.
+        return self.registry.close(Group(group), code, reason)
 
     def _on_evicted(self, channel: str) -> None:
         connection = self.registry.of_channel(channel)

@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from arcly_channels.layers.fork import runs_again_in_children
-
 KEPT = 60.0
 """Seconds that a closing is remembered: longer than a handshake should take."""
 
@@ -29,9 +27,8 @@ class Closing(NamedTuple):
 
 
 class Closings:
-    """The closings of the last minute, by group. For use in any thread."""
+    """The closings of one layer in the last minute, by group. For use in any thread."""
 
-    @runs_again_in_children
     def __init__(self) -> None:
         self._by_group: dict[str, Closing] = {}  # The oldest comes first.
         self._lock = threading.Lock()
@@ -52,7 +49,3 @@ class Closings:
 
     def _oldest(self) -> Closing:
         return next(iter(self._by_group.values()))
-
-
-closings = Closings()
-"""Those of this process, whatever the layer."""

@@ -7,7 +7,6 @@ from channels.layers import channel_layers, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels.layers.base import GatewayLayer
-from arcly_channels.layers.closings import closings
 
 HINT = 'set its BACKEND to "arcly_channels.layers.LocalChannelLayer"'
 
@@ -35,11 +34,9 @@ def close_group_now(group: str, code: int, reason: str = "") -> int:
 
     See `GatewayLayer.close_group_now`.
     """
-    closings.note(group, code, reason)
     return sum(layer.close_group_now(group, code, reason) for layer in gateway_layers())
 
 
 async def close_group(group: str, code: int, reason: str = "") -> int:
     """Do what `close_group_now` does, in async code."""
-    closings.note(group, code, reason)
     return sum([await layer.close_group(group, code, reason) for layer in gateway_layers()])

@@ -17,7 +17,7 @@ from arcly_channels.identity.middleware import IDENTIFIED_AT, MISMATCH
 from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
 from arcly_channels.identity.verifier import get_verifier
-from arcly_channels.layers.closings import closings
+from arcly_channels.layers.closings import Closings
 from arcly_channels.rooms import TenantLike, lobby_name, tenant_id
 from arcly_channels.wire import protocol
 
@@ -62,10 +62,12 @@ class Policy:
 class Guard:
     """Enforces a policy on one client, whose claims and tenant are in its scope.
 
+    `closings` are those of the layer that it is on its way into.
     The claims in the scope are those in force, except while `refresh` has others judged.
     """
 
     __slots__ = (
+        "_closings",
         "_deadline",
         "_deadline_of",
         "_groups",
@@ -77,9 +79,10 @@ class Guard:
         "_timer",
     )
 
-    def __init__(self, policy: Policy, scope: dict[str, Any]) -> None:
+    def __init__(self, policy: Policy, scope: dict[str, Any], closings: Closings) -> None:
         self._policy = policy
         self._scope = scope
+        self._closings = closings
         # Other middleware may have found the claims, and does not say when.
         self._since: float = scope.get(IDENTIFIED_AT, time.monotonic())
         """Whatever was closed before that does not count against the claims in force."""
@@ -127,7 +130,7 @@ class Guard:
             raise Refused(CloseCode.UNAUTHENTICATED, EXPIRED)
         if self._is_suspended():
             raise Refused(CloseCode.FORBIDDEN, SUSPENDED)
-        closing = closings.since(self._since, self.groups())
+        closing = self._closings.since(self._since, self.groups())
         if closing is not None:
             raise Refused(closing.code, closing.reason)
 

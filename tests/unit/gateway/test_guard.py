@@ -21,6 +21,8 @@ from arcly_channels import GatewayConsumer, Refused, subscribe
 from arcly_channels.identity import IdentityMiddlewareStack, Tenant, get_tenants
 from arcly_channels.identity.tokens import issue_token
 from arcly_channels.layers.local import LocalChannelLayer
+from arcly_channels.layers.relay import Kind, Parcel
+from arcly_channels.rooms import user_group
 from arcly_channels.session import guard
 
 ACME = Tenant("acme")
@@ -570,6 +572,34 @@ async def test_who_is_made_to_go_before_the_gateway_is_reached_is_refused(
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"x-tenant", b"acme")]
     socket = WebsocketCommunicator(IdentityMiddlewareStack(Open.as_asgi()), "/", headers)
     assert await socket.connect() == (False, code)
+
+
+@pytest.mark.parametrize("way", ["call", "twin", "parcel"])
+async def test_handshake_meets_whatever_closes_its_group(way: str) -> None:
+    async def close(layer: LocalChannelLayer, group: str) -> None:
+        if way == "call":
+            layer.close_group_now(group, 4499)
+        elif way == "twin":
+            await layer.close_group(group, 4499)
+        else:
+            layer.on_parcel(Parcel(Kind.CLOSE, group, (4499, "")))
+
+    class Slow(Open):
+        async def authorize(self) -> None:
+            await close(self.channel_layer, user_group("ann"))
+
+    assert await Client(Slow, claims=claims()).connect() == (False, 4499)
+
+
+async def test_closing_a_group_in_one_layer_is_nothing_to_another(settings: Any) -> None:
+    elsewhere = LocalChannelLayer()
+
+    class Slow(Open):
+        async def authorize(self) -> None:
+            elsewhere.close_group_now(user_group("ann"), 4499)
+
+    async with connected(Slow, claims=claims()):
+        pass
 
 
 async def test_user_who_is_made_to_go_while_their_claims_are_made_is_refused(

@@ -48,7 +48,8 @@ def wire() -> Wire:
 
 @pytest.fixture
 def session(layer: LocalChannelLayer) -> Session:
-    return Session(layer, "gateway!1", Guard(Policy.of(GatewayConsumer), {}), lambda: None)
+    guard = Guard(Policy.of(GatewayConsumer), {}, layer.closings)
+    return Session(layer, "gateway!1", guard, lambda: None)
 
 
 @pytest.fixture
