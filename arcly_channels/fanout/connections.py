@@ -20,6 +20,7 @@ from arcly_channels.fanout.liveness import Liveness
 from arcly_channels.fanout.outbox import Outbox, offer
 from arcly_channels.fanout.pacing import Pacer, release
 from arcly_channels.fanout.rows import Connection, Shard, next_id
+from arcly_channels.fork import runs_again_in_children
 from arcly_channels.wire.envelope import Frame
 
 STALL_TIMEOUT = 30.0
@@ -51,6 +52,7 @@ class Connections:
         self._stall_timeout = stall_timeout
         self._start_empty()
 
+    @runs_again_in_children
     def _start_empty(self) -> None:
         """Have no connections. After a fork, too: those are the parent's, and so are the locks."""
         self._shards = [Shard() for _ in range(self.shards)]

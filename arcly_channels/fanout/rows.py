@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 
 from arcly_channels.fanout.groups import Members
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fork import ForkSafeLock
 
 _next_id = itertools.count(1).__next__
-_id_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    """Have a lock that nobody holds: in a forked child, who held the old one is not there."""
-    global _id_lock
-    _id_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork.
-    os.register_at_fork(after_in_child=_renew_lock)
+_id_lock = ForkSafeLock()
 
 
 def next_id() -> int:

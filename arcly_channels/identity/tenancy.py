@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import inspect
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from django.utils.module_loading import import_string
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf import settings as conf
 from arcly_channels.conf.identity import TENANT_ID_HINT, is_tenant_id
+from arcly_channels.fork import ForkSafeLock
 from arcly_channels.identity.claims import Claims
 from arcly_channels.layers.configured import close_group_now
 from arcly_channels.rooms import lobby_name
@@ -77,12 +77,12 @@ class TenantRegistry:
         self._cache_seconds = cache_seconds
         self._on_suspended = on_suspended
         self._clock = clock
-        self._lock = threading.Lock()  # For those who change the snapshot.
+        self._lock = ForkSafeLock()  # For those who change the snapshot.
         self._version = 0
         self._answered_at = 0  # The version that the answer in use made, …
         self._changed_at: dict[str, int] = {}  # … and those that the changes since then made.
         self._fresh_until = -math.inf if source is not None else math.inf
-        self._source_lock = threading.Lock()  # So that one thread at a time asks the source, …
+        self._source_lock = ForkSafeLock()  # So that one thread at a time asks the source, …
         # … and one task of an event loop.
         self._loads: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
@@ -232,7 +232,7 @@ def get_tenants() -> TenantRegistry:
 
 
 _registry: TenantRegistry | None = None
-_making = threading.Lock()
+_making = ForkSafeLock()
 
 
 def _make_registry() -> TenantRegistry:

@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from arcly_channels.fork import runs_again_in_children
 from arcly_channels.layers.base import GatewayLayer, stall_timeout
 from arcly_channels.layers.channels import OVERFLOWS, Channels
-from arcly_channels.layers.fork import runs_again_in_children
 from arcly_channels.layers.options import refuses_unknown_options, require_positive
 from arcly_channels.registry import ConnectionRegistry
 

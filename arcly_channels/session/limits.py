@@ -7,7 +7,7 @@ import threading
 import time
 from weakref import WeakSet
 
-from arcly_channels.layers.fork import runs_again_in_children
+from arcly_channels.fork import ForkSafeLock, runs_again_in_children
 
 
 class Places:
@@ -51,7 +51,7 @@ class Repeats:
         self._interval = interval
         self._lines: dict[str, tuple[float, int]] = {}
         """When the last line was due, and how many were not since, by what they are about."""
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def due(self, about: str) -> int | None:
         """Return None for a line that comes too early, else how many were too early before it."""

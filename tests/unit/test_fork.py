@@ -13,7 +13,11 @@ import pytest
 
 from arcly_channels.fanout import rows
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.identity import tenancy
+from arcly_channels.identity.tenancy import TenantRegistry, get_tenants
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.session.limits import Repeats
 from tests.waiting import DEADLINE
 
 pytestmark = [
@@ -77,6 +81,62 @@ def test_layer_works_in_a_child_whatever_threads_were_doing() -> None:
 def test_connection_of_a_child_gets_an_id_whatever_threads_were_doing() -> None:
     with rows._id_lock:  # As a thread of the parent may.
         assert succeeds_in_child(lambda: LocalChannelLayer().registry.register(Outbox()) > 0)
+
+
+def test_registry_without_a_layer_works_in_a_child_whatever_threads_were_doing() -> None:
+    registry = ConnectionRegistry(shards=1)
+    with registry._shards[0].lock:
+        assert succeeds_in_child(lambda: registry.register(Outbox()) > 0)
+
+
+def test_source_of_tenants_is_asked_in_a_child_whatever_threads_were_doing() -> None:
+    asked, ended, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def source() -> list[str]:
+        if os.getpid() == parent:
+            asked.set()
+            ended.wait(DEADLINE)
+        return ["acme"]
+
+    def is_answered() -> bool:
+        tenants.refresh()
+        return tenants.is_serving("acme")
+
+    tenants = TenantRegistry(source=source)
+    thread = threading.Thread(target=tenants.refresh)
+    thread.start()
+    assert asked.wait(DEADLINE)
+    try:
+        assert succeeds_in_child(is_answered)
+    finally:
+        ended.set()
+        thread.join(DEADLINE)
+
+
+def test_tenants_change_in_a_child_whatever_threads_were_doing() -> None:
+    tenants = TenantRegistry(["acme"])
+    with tenants._lock:
+        assert succeeds_in_child(lambda: tenants.suspend("acme"))
+
+
+def test_tenants_are_made_in_a_child_whatever_threads_were_doing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tenancy, "_registry", None)
+    with tenancy._making:
+        assert succeeds_in_child(lambda: get_tenants().get("acme") is None)
+
+
+def test_tenant_that_was_suspended_is_so_in_a_child() -> None:
+    tenants = TenantRegistry(["acme"])
+    tenants.suspend("acme")
+    assert succeeds_in_child(lambda: not tenants.is_serving("acme"))
+
+
+def test_failure_is_logged_in_a_child_whatever_threads_were_doing() -> None:
+    failures = Repeats()
+    with failures._lock:
+        assert succeeds_in_child(lambda: failures.due("handler") == 0)
 
 
 def test_layer_in_a_child_is_empty_and_configured_as_before() -> None:

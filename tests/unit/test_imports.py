@@ -14,7 +14,7 @@ import arcly_channels
 PACKAGE = Path(arcly_channels.__file__).parent
 
 ORDER = [
-    {"_version", "exceptions", "close_codes"},
+    {"_version", "exceptions", "close_codes", "fork"},
     {"wire.blame", "wire.envelope"},
     {"fanout"},
     {"registry"},
@@ -35,7 +35,7 @@ ORDER = [
 ]
 """The parts of the package; each imports from those before it and from its own line."""
 
-CORE = {"exceptions", "close_codes", "wire.blame", "wire.envelope", "fanout", "registry"}
+CORE = {"exceptions", "close_codes", "fork", "wire.blame", "wire.envelope", "fanout", "registry"}
 WITH_LOOPS = {"pump.py", "pacing.py", "schedule.py"}
 """The files of the core that may import asyncio."""
 

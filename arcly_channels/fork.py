@@ -1,13 +1,14 @@
-"""What becomes of a layer in a forked child: it starts anew, empty, as it was configured.
+"""What becomes of things in a forked child: they start anew, empty, as they were made.
 
 What a layer holds belongs to the parent: its receivers wait there. And another thread may have
 been in the middle of something when the process forked, with a lock that nobody in the child would
-ever release.
+ever release. So whatever has a lock starts anew, with all that it holds, or has a `ForkSafeLock`.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -30,6 +31,20 @@ def runs_again_in_children(
         init(made, *args, **options)
 
     return remembered
+
+
+class ForkSafeLock:
+    """A lock that nobody holds in a forked child. For what is kept there, and seldom locked."""
+
+    @runs_again_in_children
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
 
 def _start_anew() -> None:
