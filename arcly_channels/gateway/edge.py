@@ -138,7 +138,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             raise as_meant(error) from error.__cause__
         finally:
             try:
-                await inbox.close()
+                self._complain_of_endless(await inbox.close())
             finally:  # A server in a hurry may cancel again.
                 await session.end(code, self._say_goodbye)
 
@@ -239,6 +239,11 @@ class SessionConsumer(AsyncWebsocketConsumer):
             self._complain(message)
         else:
             await self._gateway_turns.take(self.dispatch, message)
+
+    def _complain_of_endless(self, message: Message | None) -> None:
+        if message is not None:
+            problem = "goes on though it was cancelled: it is left alone"
+            self._report(_handler_name(message), problem)
 
     def _complain(self, message: Message) -> None:
         kind = message.get("type")

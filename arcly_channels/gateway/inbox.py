@@ -17,6 +17,9 @@ from arcly_channels.layers.message import Copier, Message
 from arcly_channels.layers.waiter import Waiter
 from arcly_channels.session.session import Session
 
+CANCEL_TIMEOUT = 1.0
+"""Seconds that a handler gets to end when it is cancelled."""
+
 
 class Inbox:
     """Hands the messages on one channel to `handle`, in order.
@@ -33,6 +36,7 @@ class Inbox:
         "_reader",
         "_session",
         "_turns",
+        "_under_way",
         "_waiter",
     )
 
@@ -50,19 +54,24 @@ class Inbox:
         self._session = session
         self._turns = turns
         self._is_closed = False
+        self._under_way: Message | None = None
         self._reader: asyncio.Task[None] | None = None
         self._waiter: Waiter | None = layer.wait(channel)
         self._waiter.add_done_callback(self._on_message)
 
-    async def close(self) -> None:
-        """Read no more; cancel what is under way and wait for it to end."""
+    async def close(self) -> Message | None:
+        """Read no more; cancel what is under way, and wait for it to end, but not for ever.
+
+        Returns the message whose handler goes on nevertheless.
+        """
         self._is_closed = True
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             self._layer.stop_waiting(self._channel, waiter)
         if self._reader is not None:
             self._reader.cancel()
-            await asyncio.wait([self._reader])
+            await asyncio.wait([self._reader], timeout=CANCEL_TIMEOUT)
+        return self._under_way
 
     def _on_message(self, waiter: Waiter) -> None:
         if not self._is_closed:  # Else this was on its way already, and the message is put back.
@@ -90,4 +99,8 @@ class Inbox:
         if message is EVICTED:  # By identity: anybody may send what looks like it.
             self._session.close(CloseCode.SLOW_CONSUMER)
         elif message is not None:
-            await self._handle(message())
+            self._under_way = message()
+            try:
+                await self._handle(self._under_way)
+            finally:
+                self._under_way = None

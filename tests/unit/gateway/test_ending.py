@@ -12,6 +12,7 @@ import pytest
 from channels.exceptions import StopConsumer
 
 from arcly_channels import subscribe
+from arcly_channels.gateway import inbox
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.session.limits import places
 from tests.gateways import Recorded, Socket, connected
@@ -209,6 +210,33 @@ async def test_handler_that_ignores_being_cancelled_is_the_last(layer: LocalChan
         socket.cancel()
         await eventually(lambda: not layer.channels)
     assert Stubborn.handled == []
+
+
+async def test_handler_that_goes_on_when_cancelled_holds_up_no_goodbye(
+    layer: LocalChannelLayer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(inbox, "CANCEL_TIMEOUT", 0.01)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    class Endless(Recorded):
+        async def endless_message(self, message: dict[str, Any]) -> None:
+            begun.set()
+            while not ended.is_set():
+                with suppress(asyncio.CancelledError):
+                    await ended.wait()
+
+    try:
+        async with connected(Endless.as_asgi()) as socket:
+            await layer.send(Endless.instances[0].channel_name, {"type": "endless.message"})
+            await soon(begun.wait())
+            socket.cancel()
+            await eventually(lambda: Endless.disconnects)
+    finally:
+        ended.set()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{Endless.__qualname__}.endless_message goes on though it was cancelled: it is left alone"
+    ]
+    await eventually(lambda: len(asyncio.all_tasks()) == 1)
 
 
 # Cancelled at every wait
