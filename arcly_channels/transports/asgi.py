@@ -83,8 +83,10 @@ class AsgiTransport:
                 each.cancel()
             if tasks:
                 await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
-            if self.unread():  # The server may wait for ever for the client to take that.
-                self._loop.call_later(CLOSE_TIMEOUT, self._reset)
+            if self._descriptor is not None and self.unread():
+                # The server may wait for ever for the client to take that. When it has closed the
+                # socket meanwhile this does nothing, and it keeps nothing else of the connection.
+                self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._descriptor.reset)
 
     async def _wait_for_close(self, closing: asyncio.Task[None]) -> None:
         """Let what waits get out, and the close behind it, but not for all of the grace."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from arcly_channels.asgi import GatewayApplication
+from arcly_channels.transports import asgi
 from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport
 from arcly_channels.transports.sockets import Descriptor, acknowledged, find_descriptor, unread
@@ -31,6 +34,9 @@ def pair() -> Iterator[Pair]:
         yield server, client
 
 
+async def unused(_: Any = None) -> Any: ...
+
+
 def scope_of(end: socket.socket, **changed: Any) -> dict[str, Any]:
     return {"client": end.getpeername(), "server": end.getsockname(), **changed}
 
@@ -42,6 +48,13 @@ def fill(server: socket.socket, client: socket.socket) -> None:
     with suppress(BlockingIOError):
         while True:
             server.send(bytes(65536))
+
+
+def is_shut(server: socket.socket) -> bool:
+    try:
+        return server.recv(1) == b""
+    except BlockingIOError:
+        return False
 
 
 def replace(end: socket.socket, by: int) -> None:
@@ -93,10 +106,25 @@ async def test_socket_is_found_though_a_proxys_headers_have_changed_the_client(p
         peer = Peer(scope, receive, send, 1, 0, 0, None)  # type: ignore[arg-type]
         transports.append(select_transport(peer))
 
-    async def unused(_: Any = None) -> Any: ...
-
     await GatewayApplication(behind_proxy)(scope_of(pair[0], type="websocket"), unused, unused)
     assert transports[0].unread() == 0
+
+
+async def test_stalled_connection_is_reset_without_keeping_its_transport(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "CLOSE_TIMEOUT", 0.01)
+    server, client = pair
+    fill(server, client)
+    peer = Peer(scope_of(server), unused, unused, 1, 0, 0, None)  # type: ignore[arg-type]
+    transport = asgi.AsgiTransport(peer)
+    await transport.stop()
+    await transport.stop()
+    kept = weakref.ref(transport)
+    del transport, peer
+    gc.collect()
+    assert kept() is None
+    await eventually(lambda: is_shut(server))
 
 
 def test_bytes_that_the_peer_has_not_taken_are_counted(pair: Pair) -> None:
