@@ -93,6 +93,7 @@ class Lanes:
     def enter(self, lane: Lane) -> None:
         """Note a connection in `lane`."""
         with self._lock:
+            self._drop_dead()
             self._connections[lane] = self._connections.get(lane, 0) + 1
 
     def leave(self, lane: Lane) -> None:
@@ -107,7 +108,7 @@ class Lanes:
     def all(self) -> tuple[Lane, ...]:
         """Return the lanes that have connections."""
         with self._lock:
-            return tuple(self._connections)
+            return tuple(lane for lane, number in self._connections.items() if number)
 
     @property
     def enqueued(self) -> int:
@@ -118,9 +119,18 @@ class Lanes:
     def _forget(self, lane: Lane) -> None:
         with self._lock:
             if self._connections.get(lane) == 0:
-                del self._connections[lane]
-                self._enqueued_before += lane.enqueued
-                lane.enqueued = 0
+                self._drop(lane)
+
+    def _drop_dead(self) -> None:
+        """Forget unused lanes that have ended before they could, or their loops would be kept."""
+        rows = self._connections.items()
+        for lane in [lane for lane, number in rows if not number and lane.is_dead]:
+            self._drop(lane)
+
+    def _drop(self, lane: Lane) -> None:
+        del self._connections[lane]
+        self._enqueued_before += lane.enqueued
+        lane.enqueued = 0
 
 
 def finish(future: Future[None]) -> None:

@@ -428,6 +428,23 @@ def test_registry_keeps_no_loop_alive_whose_clients_have_left() -> None:
     assert [pump() for pump in pumps] == [None] * 5
 
 
+def test_registry_keeps_no_loop_alive_that_was_closed_as_its_last_client_left() -> None:
+    registry, pumps = ConnectionRegistry(), list[weakref.ref[Pump]]()
+
+    def serve() -> None:
+        loop = asyncio.new_event_loop()
+        pump = Pump(loop)
+        pumps.append(weakref.ref(pump))
+        registry.unregister(registry.register(Outbox(pump, Peer())))  # The loop never hears of it.
+        loop.close()
+
+    for _ in range(5):
+        serve()
+    registry.register(Outbox())
+    gc.collect()
+    assert [pump() for pump in pumps] == [None] * 5
+
+
 def test_client_that_comes_as_the_last_one_leaves_is_looked_at() -> None:
     lane, outboxes, looks = Turning(), list[Outbox](), list[Callable[[], None]]()
     found: list[list[Outbox]] = [[], outboxes]  # One comes between the two.
