@@ -19,6 +19,7 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
 from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.pacing import release
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import Channels
 from arcly_channels.layers.closings import Closings
@@ -190,14 +191,14 @@ class GatewayLayer(BaseChannelLayer):
         """
         audience = _audience(group)
         places = await self._pace(audience, frame)
-        self._relay.post(Kind.FRAME, group, frame)
+        self._post(group, frame, places)
         self.registry.deliver(audience, frame, exclude=exclude, places=places)
 
     def publish_now(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
         """Do what `publish` does, in code that is not async."""
         audience = _audience(group)
         places = self._pace_now(audience, frame)
-        self._relay.post(Kind.FRAME, group, frame)
+        self._post(group, frame, places)
         self.registry.deliver(audience, frame, exclude=exclude, places=places)
 
     def close_group_now(self, group: str, code: int, reason: str = "") -> int:
@@ -272,6 +273,14 @@ class GatewayLayer(BaseChannelLayer):
     def _pace_now(self, audience: Audience, frame: Frame) -> list[Lane]:
         return self.registry.pacer.wait_in_thread(audience, frame.size or 1)
 
+    def _post(self, group: str | None, frame: Frame, places: list[Lane]) -> None:
+        """Tell the relay of a frame; if it raises, give back what the pacer has kept for it."""
+        try:
+            self._relay.post(Kind.FRAME, group, frame)
+        except BaseException:
+            release(places, frame.size or 1)
+            raise
+
     def _checked(self, group: str, message: Message) -> Frame | None:
         """Return the frame that a message for a group stands for, if it does."""
         _require_dict(message)
@@ -282,7 +291,7 @@ class GatewayLayer(BaseChannelLayer):
         self, group: str, message: Message, frame: Frame | None, places: list[Lane]
     ) -> bool:
         if frame is not None:
-            self._relay.post(Kind.FRAME, group, frame)
+            self._post(group, frame, places)
             self.registry.deliver(Group(group), frame, places=places)
             return self._channels.send_to_group(group, (), message)
         self._relay.post(Kind.MESSAGE, group, message)

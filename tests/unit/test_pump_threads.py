@@ -7,7 +7,7 @@ import gc
 import random
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 
 import pytest
@@ -19,6 +19,8 @@ from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.liveness import Liveness
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import BURST_CALLS, MAX_POSTED, Pump
+from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.layers.relay import Kind, NoRelay
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
@@ -128,6 +130,39 @@ async def test_place_in_a_loop_that_a_room_has_left_is_given_back(
     registry.deliver(ROOM, FRAME, places=kept)
     await eventually(lambda: not elsewhere.pump._posted)
     assert places(elsewhere.pump) == MAX_POSTED
+
+
+EVENT = {"type": "gateway.event", "event": "news"}
+
+
+@pytest.mark.parametrize(
+    "publish",
+    [
+        lambda layer: layer.publish("room", FRAME),
+        lambda layer: layer.group_send("room", EVENT),
+        lambda layer: asyncio.to_thread(layer.publish_now, "room", FRAME),
+        lambda layer: asyncio.to_thread(layer.group_send_now, "room", EVENT),
+    ],
+    ids=["publish", "group_send", "publish_now", "group_send_now"],
+)
+async def test_place_of_a_frame_that_the_relay_refuses_is_given_back(
+    publish: Callable[[LocalChannelLayer], Awaitable[None]],
+) -> None:
+    class Refusing(NoRelay):
+        def post(self, kind: Kind, address: str | None, body: object) -> None:
+            raise ConnectionError
+
+    layer = LocalChannelLayer()
+    layer._relay = Refusing()
+    elsewhere = Elsewhere(layer.registry)
+    try:
+        elsewhere.connect("room", Peer())
+        with pytest.raises(ConnectionError):
+            await publish(layer)
+        await eventually(lambda: not elsewhere.pump._posted)
+        assert places(elsewhere.pump) == MAX_POSTED
+    finally:
+        elsewhere.stop()
 
 
 async def test_sender_that_waits_for_a_loop_keeps_no_place_in_another(
