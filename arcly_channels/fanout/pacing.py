@@ -16,7 +16,7 @@ import contextlib
 import threading
 import time
 from asyncio import _get_running_loop
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
@@ -98,22 +98,30 @@ class Pacer:
         back. Raises `LoopStalled` when another loop takes no calls. Nothing was sent then.
         """
         places: list[Lane] = []
-        for future, seconds in self._waits(audience, size, places):
-            await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+        waits = self._waits(audience, size, places)
+        try:
+            for future, seconds in waits:
+                await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+        finally:
+            waits.close()
         return places
 
     def wait_in_thread(self, audience: Audience, size: int = 0) -> list[Lane]:
         """Do what `wait` does, in a plain thread. A running event loop is never made to wait."""
         places: list[Lane] = []
         if _get_running_loop() is None:
-            for future, seconds in self._waits(audience, size, places):
-                with contextlib.suppress(FutureTimeoutError):
-                    future.result(seconds)
+            waits = self._waits(audience, size, places)
+            try:
+                for future, seconds in waits:
+                    with contextlib.suppress(FutureTimeoutError):
+                        future.result(seconds)
+            finally:
+                waits.close()
         return places
 
     def _waits(
         self, audience: Audience, size: int, places: list[Lane]
-    ) -> Iterator[tuple[Future[None], float]]:
+    ) -> Generator[tuple[Future[None], float], None, None]:
         """Yield what a sender has to wait for, and how long at most, one after the other.
 
         Clients come last, and are looked at again after every wait: whoever is let through sends
