@@ -16,7 +16,7 @@ import contextlib
 import threading
 import time
 from asyncio import _get_running_loop
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
@@ -47,6 +47,9 @@ LOOK = 0.025
 
 LOOP_TIMEOUT = 15.0
 """Seconds that a sender waits for an event loop that takes no calls."""
+
+LOOP_LOOK = 0.5
+"""Seconds between two looks at whether that loop has ended."""
 
 _FEW = 64
 """How many audiences are kept before looking which of them are no longer needed."""
@@ -128,14 +131,14 @@ class Pacer:
         before anybody else does, so that any number of senders stop at the same mark. No place is
         kept while something is waited for: a loop that is stalled would use up those of others.
         """
-        patience = LONGEST
+        patience, left = LONGEST, LOOP_TIMEOUT
         while True:
             lanes = self._lanes_of(audience)
             for lane in lanes:
                 if lane.is_here() and (passing := lane.passing()) is not None:
                     yield passing, LOOP_TIMEOUT
             while (crowded := _reserve(lanes, size, places)) is not None:
-                yield from _wait_for_place(crowded)
+                left = yield from _wait_for_place(crowded, left)
             lag = self._lags.get(audience)
             wait = None if lag is None else self._begin_wait(lag, patience)
             if lag is None or wait is None:
@@ -288,13 +291,22 @@ def _reserve(lanes: Iterable[Lane], size: int, places: list[Lane]) -> Future[Non
     return None
 
 
-def _wait_for_place(crowded: Future[None]) -> Iterator[tuple[Future[None], float]]:
+def _wait_for_place(
+    crowded: Future[None], left: float
+) -> Generator[tuple[Future[None], float], None, float]:
+    """Yield what to wait for before asking again; return for how long that may go on.
+
+    Not for all of that at once: a loop that ends tells nobody, but does not refuse a place.
+    """
     try:
-        yield crowded, LOOP_TIMEOUT
-        if not crowded.done():
-            raise LoopStalled(LOOP_TIMEOUT)
+        yield crowded, min(left, LOOP_LOOK)
     finally:
         crowded.cancel()  # Or its lane would keep it for as long as it is stalled.
+    if not crowded.cancelled():
+        return LOOP_TIMEOUT
+    if left <= LOOP_LOOK:
+        raise LoopStalled(LOOP_TIMEOUT)
+    return left - LOOP_LOOK
 
 
 def release(places: list[Lane], size: int) -> None:

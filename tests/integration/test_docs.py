@@ -86,7 +86,7 @@ def test_pacing_page_has_the_numbers_of_the_code() -> None:
     numbers = {row["constant"]: float(row["value"]) for row in rows}
     code = {**vars(lag), **vars(pacing)}
     assert numbers == {name: code.get(name) for name in numbers}
-    assert len(numbers) == 9
+    assert len(numbers) == 10
 
 
 def test_semantics_page_has_only_words_of_the_registry() -> None:

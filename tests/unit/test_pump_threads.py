@@ -166,6 +166,23 @@ async def test_place_of_a_frame_that_the_relay_refuses_is_given_back(
         elsewhere.stop()
 
 
+@pytest.mark.parametrize("end", ["stopped", "closed"])
+async def test_sender_that_waits_for_a_place_in_a_loop_that_ends_is_let_go(
+    registry: ConnectionRegistry, elsewhere: Elsewhere, end: str
+) -> None:
+    elsewhere.connect("room", Peer())
+    await eventually(lambda: not elsewhere.pump._posted)
+    places(elsewhere.pump)
+    waiting = asyncio.ensure_future(registry.pacer.wait(ROOM, 5))
+    thread = asyncio.ensure_future(asyncio.to_thread(registry.pacer.wait_in_thread, ROOM, 5))
+    await eventually(lambda: len(elsewhere.pump._crowd) == 2)
+    if end == "closed":
+        elsewhere.stop()
+    else:
+        elsewhere.loop.call_soon_threadsafe(elsewhere.loop.stop)
+    await soon(asyncio.gather(waiting, thread))
+
+
 async def test_sender_that_waits_for_a_loop_keeps_no_place_in_another(
     registry: ConnectionRegistry, elsewhere: Elsewhere, another: Elsewhere
 ) -> None:
