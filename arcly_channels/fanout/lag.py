@@ -38,12 +38,16 @@ class Mark:
 
 
 class Lag:
-    """The clients of one audience that are behind, and who waits for them."""
+    """The clients of one audience that are behind, and who waits for them.
 
-    __slots__ = ("behind", "budget", "lanes_looking", "waiters")
+    Waiting is paid from the `budget` of the audience and from that of the process.
+    """
 
-    def __init__(self, budget: Budget) -> None:
+    __slots__ = ("behind", "budget", "budgets", "lanes_looking", "waiters")
+
+    def __init__(self, budget: Budget, process: Budget) -> None:
         self.budget = budget
+        self.budgets = budget, process
         self.behind: dict[Outbox, Mark] = {}
         self.waiters: set[Future[None]] = set()
         self.lanes_looking: set[Lane] = set()

@@ -155,11 +155,10 @@ class Pacer:
         """Pay for a wait until nobody is behind; None when nobody is to be waited for."""
         with self._lock:
             now = self._clock()
-            budgets = (lag.budget, self._process)
-            seconds = min(patience, *(budget.left(now) for budget in budgets))
+            seconds = min(patience, *(budget.left(now) for budget in lag.budgets))
             if not lag.behind or seconds < SHORTEST:
                 return None
-            for budget in budgets:
+            for budget in lag.budgets:
                 budget.enter(seconds, now)
             caught_up: Future[None] = Future()
             lag.waiters.add(caught_up)
@@ -226,7 +225,7 @@ class Pacer:
                     continue
                 now = self._clock()
                 if is_excused:
-                    for budget in (lag.budget, self._process):
+                    for budget in lag.budgets:
                         budget.excuse(now)
                 # Paid for up to now: how soon a thread wakes up is not the clients' doing.
                 for _ in lag.waiters:
@@ -261,7 +260,7 @@ class Pacer:
 
     def _stop_paying(self, lag: Lag, now: float) -> None:
         """End one wait in the budgets. With the lock held."""
-        for budget in (lag.budget, self._process):
+        for budget in lag.budgets:
             budget.leave(now)
 
     def _add_lag(self, audience: Audience) -> Lag:
@@ -271,7 +270,7 @@ class Pacer:
             self._lags = {each: lag for each, lag in self._lags.items() if _is_needed(lag, now)}
             self._prune_at = max(_FEW, 2 * len(self._lags))
         budget = self._direct if isinstance(audience, One) else Budget(AT_ONCE, SHARE, now)
-        lag = self._lags[audience] = Lag(budget)
+        lag = self._lags[audience] = Lag(budget, self._process)
         return lag
 
 
