@@ -115,7 +115,8 @@ class Outbox:
     @property
     def pending_bytes(self) -> int:
         """How many bytes of payload wait. The cost grows with the number of frames."""
-        return sum(map(_size, tuple(self.frames)))
+        # Any thread may ask: a copy is one step, on free-threaded Python too.
+        return sum(map(_size, self.frames.copy()))
 
     def put(self, frame: Frame) -> bool:
         """Append `frame`; return False, and leave the outbox as it is, when there is no room."""
