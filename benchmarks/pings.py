@@ -12,7 +12,7 @@ from .harness import available, session
 from .memory import MemoryWatch
 from .results import Result
 from .swarm import Swarm
-from .wire import PING
+from .wire import PING, client_frame
 
 PEERS = (
     peers.OURS_ON_DAPHNE,
@@ -28,7 +28,7 @@ WARM_UP = 20
 def ping(swarm: Swarm, size: int) -> int:
     """Send pings of `size` bytes in all, as far as the server takes them; how many it took."""
     sender = swarm.open_control().socket
-    frame = bytes([0x80 | PING, 0x80 | PAYLOAD]) + bytes(4 + PAYLOAD)
+    frame = client_frame(bytes(PAYLOAD), PING)
     pings = memoryview(frame * (size // len(frame)))
     sender.settimeout(PATIENCE)
     sent = 0

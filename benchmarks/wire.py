@@ -25,17 +25,17 @@ def frame_size(payload: int) -> int:
     return payload + (2 if payload < 126 else 4 if payload < 65536 else 10)
 
 
-def client_frame(text: str) -> bytes:
-    """A masked text frame. The mask is zero: the server has to apply it, the client need not."""
-    payload = text.encode()
+def client_frame(payload: str | bytes, opcode: int = TEXT) -> bytes:
+    """A masked frame. The mask is zero: the server has to apply it, the client need not."""
+    payload = payload.encode() if isinstance(payload, str) else payload
     size = len(payload)
     if size < 126:
-        header = bytes([0x80 | TEXT, 0x80 | size])
+        length = bytes([0x80 | size])
     elif size < 65536:
-        header = bytes([0x80 | TEXT, 0x80 | 126]) + size.to_bytes(2, "big")
+        length = bytes([0x80 | 126]) + size.to_bytes(2, "big")
     else:
-        header = bytes([0x80 | TEXT, 0x80 | 127]) + size.to_bytes(8, "big")
-    return header + bytes(4) + payload
+        length = bytes([0x80 | 127]) + size.to_bytes(8, "big")
+    return bytes([0x80 | opcode]) + length + bytes(4) + payload
 
 
 class FrameReader:

@@ -14,15 +14,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from benchmarks.wire import CLOSE, TEXT, FrameReader, client_frame
+
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return a client's frame, masked with nothing."""
-    size = len(payload)
-    length = bytes([0x80 | size]) if size < 126 else struct.pack("!BQ", 0xFF, size)
-    return bytes([0x80 | opcode]) + length + bytes(4) + payload
 
 
 class StalledClient:
@@ -57,11 +52,11 @@ class StalledClient:
 
     def send(self, opcode: int, payload: bytes) -> None:
         """Send a frame."""
-        self._socket.sendall(frame(opcode, payload))
+        self._socket.sendall(client_frame(payload, opcode))
 
     def flood(self, opcode: int, payload: bytes, times: int) -> None:
         """Send a frame many times, or as often as the server takes it."""
-        frames = memoryview(frame(opcode, payload) * times)
+        frames = memoryview(client_frame(payload, opcode) * times)
         self._socket.settimeout(2)  # What was not taken by then is not going to be.
         with suppress(TimeoutError, ConnectionError):
             while frames:
@@ -83,18 +78,15 @@ class StalledClient:
 
         The close frame is answered, as RFC 6455 wants.
         """
-        texts: list[str] = []
-        with self._socket.makefile("rb") as stream, suppress(ConnectionError):
-            while header := stream.read(2):
-                size = header[1]
-                if size > 125:
-                    size = int.from_bytes(stream.read(2 if size == 126 else 8), "big")
-                payload = stream.read(size)
-                if header[0] & 0x0F == 8:
-                    self.send(8, payload[:2])
-                    return texts, int.from_bytes(payload[:2], "big")
-                if header[0] & 0x0F == 1:
-                    texts.append(payload.decode())
+        texts, reader = list[str](), FrameReader()
+        with suppress(ConnectionError):
+            while chunk := self._socket.recv(1 << 16):
+                for opcode, payload in reader.feed(chunk):
+                    if opcode == CLOSE:
+                        self.send(CLOSE, payload[:2])
+                        return texts, int.from_bytes(payload[:2], "big")
+                    if opcode == TEXT:
+                        texts.append(payload.decode())
         return texts, None
 
     def __enter__(self) -> Self:
@@ -134,18 +126,8 @@ class EagerClient(StalledClient):
 
     def texts(self) -> list[str]:
         """Return the texts of the whole frames that came so far."""
-        texts, received, start = list[str](), bytes(self._received), 0
-        while start + 2 <= len(received) and received[start] & 0x0F != 8:  # That is a close.
-            size, start = received[start + 1], start + 2
-            if size > 125:
-                extended = 2 if size == 126 else 8
-                size = int.from_bytes(received[start : start + extended], "big")
-                start += extended
-            if start + size > len(received):
-                break
-            texts.append(received[start : start + size].decode(errors="replace"))
-            start += size
-        return texts
+        frames = FrameReader().feed(bytes(self._received))
+        return [payload.decode(errors="replace") for opcode, payload in frames if opcode == TEXT]
 
     def _read(self) -> None:
         with suppress(OSError):
