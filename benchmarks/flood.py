@@ -9,8 +9,7 @@ from typing import Any
 
 from . import peers
 from .cli import main
-from .harness import available, session
-from .memory import MemoryWatch
+from .memory import costs
 from .results import Result
 from .swarm import Swarm, WrongResult
 from .wire import client_frame
@@ -43,13 +42,9 @@ def run(quick: bool) -> Result:
         "lower",
         resolution=0.1,
     )
-    for _ in range(repeats):
-        for peer in available(PEERS, result):
-            with session(peer) as opened:
-                watch = MemoryWatch(opened.server)
-                opened.clients.watched_call(watch, flood, frames)
-                growth.add(peer.name, watch.growth_mb())
-                result.series.setdefault(peer.name, watch.samples)
+    for peer, _, watch in costs(PEERS, result, repeats, flood, frames):
+        growth.add(peer, watch.growth_mb())
+        result.series.setdefault(peer, watch.samples)
     result.compare(growth, peers.OURS_ON_DAPHNE.name, bar=16)
     result.compare(growth, peers.OURS_ON_DAPHNE.name, peers.STOCK_ON_DAPHNE.name)
     return result

@@ -14,15 +14,13 @@ from typing import NamedTuple
 
 from . import peers
 from .cli import main
-from .harness import available, session
-from .memory import MemoryWatch
+from .memory import costs
 from .results import Result
 from .swarm import Swarm, WrongResult
 from .wire import client_frame
 
 PEERS = (peers.OURS_ON_DAPHNE, peers.OURS_ON_UVICORN)
 DEADLINE = 120.0
-WARM_UP = 20
 SETTLE = 0.5
 
 
@@ -81,16 +79,11 @@ def run(quick: bool) -> Result:
     growth = result.measure(title, "MB", "lower", resolution=0.1)
     joining = result.measure("longest delay of the loop, joins", "ms", "lower", resolution=0.1)
     leaving = result.measure("longest delay of the loop, hang-up", "ms", "lower", resolution=0.1)
-    for _ in range(repeats):
-        for peer in available(PEERS, result):
-            with session(peer) as opened:
-                opened.clients.call(Swarm.connect, WARM_UP)
-                watch = MemoryWatch(opened.server)
-                delays = opened.clients.watched_call(watch, join, size)
-                growth.add(peer.name, watch.growth_mb())
-                joining.add(peer.name, delays.joining)
-                leaving.add(peer.name, delays.leaving)
-    for ours in (peers.OURS_ON_DAPHNE, peers.OURS_ON_UVICORN):
+    for peer, delays, watch in costs(PEERS, result, repeats, join, size):
+        growth.add(peer, watch.growth_mb())
+        joining.add(peer, delays.joining)
+        leaving.add(peer, delays.leaving)
+    for ours in PEERS:
         result.compare(growth, ours.name, bar=8)
         result.compare(joining, ours.name, bar=50)
         result.compare(leaving, ours.name, bar=50)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from . import peers
 from .cli import main
-from .harness import available, session
-from .memory import MemoryWatch
+from .memory import costs
 from .results import Result
 from .swarm import Swarm
 from .wire import PING, client_frame
@@ -22,7 +21,6 @@ PEERS = (
 )
 PAYLOAD = 125
 PATIENCE = 2.0
-WARM_UP = 20
 
 
 def ping(swarm: Swarm, size: int) -> int:
@@ -48,14 +46,9 @@ def run(quick: bool) -> Result:
     title = f"memory growth, {size / 1e6:g} MB of pings from a client that reads nothing"
     growth = result.measure(title, "MB", "lower", resolution=0.1)
     taken = result.measure("pings taken", "MB")
-    for _ in range(repeats):
-        for peer in available(PEERS, result):
-            with session(peer) as opened:
-                opened.clients.call(Swarm.connect, WARM_UP)
-                watch = MemoryWatch(opened.server)
-                sent = opened.clients.watched_call(watch, ping, size)
-                growth.add(peer.name, watch.growth_mb())
-                taken.add(peer.name, sent / 1e6)
+    for peer, sent, watch in costs(PEERS, result, repeats, ping, size):
+        growth.add(peer, watch.growth_mb())
+        taken.add(peer, sent / 1e6)
     for ours in (peers.OURS_ON_DAPHNE, peers.OURS_ON_UVICORN):
         result.compare(growth, ours.name, bar=8)
     result.compare(growth, peers.OURS_ON_DAPHNE.name, peers.STOCK_ON_DAPHNE.name)
