@@ -59,7 +59,7 @@ class Connections:
         self._by_channel: dict[str, Connection] = {}
         self._groups: Groups[Outbox] = Groups(self.shards)
         self._lanes = Lanes()
-        self.pacer = Pacer(self._lanes_of)
+        self.pacer = Pacer(self._lanes_of, self.clock)
         self._liveness = Liveness(self._stall_timeout, self._outboxes_in, self._evict_stalled)
         self._evictions = Evictions(self.clock)
 
