@@ -12,13 +12,13 @@ outbox is full is evicted.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from asyncio import _get_running_loop
 from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import closing, suppress
 
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout.audience import Audience, One
@@ -101,25 +101,19 @@ class Pacer:
         back. Raises `LoopStalled` when another loop takes no calls. Nothing was sent then.
         """
         places: list[Lane] = []
-        waits = self._waits(audience, size, places)
-        try:
+        with closing(self._waits(audience, size, places)) as waits:
             for future, seconds in waits:
                 await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
-        finally:
-            waits.close()
         return places
 
     def wait_in_thread(self, audience: Audience, size: int = 0) -> list[Lane]:
         """Do what `wait` does, in a plain thread. A running event loop is never made to wait."""
         places: list[Lane] = []
         if _get_running_loop() is None:
-            waits = self._waits(audience, size, places)
-            try:
+            with closing(self._waits(audience, size, places)) as waits:
                 for future, seconds in waits:
-                    with contextlib.suppress(FutureTimeoutError):
+                    with suppress(FutureTimeoutError):
                         future.result(seconds)
-            finally:
-                waits.close()
         return places
 
     def _waits(
