@@ -26,6 +26,8 @@ LAYER = "arcly_channels.layers.LocalChannelLayer"
 NAMES = (conf.NAME, "CHANNEL_LAYERS")
 """The settings of Django that this package reads."""
 
+SHAPE = f'Write CHANNEL_LAYERS = {{"default": {{"BACKEND": "{LAYER}"}}}}.'
+
 REFERENCES = ("CLAIMS_FROM_USER", "TENANTS", "TENANT_STRATEGY")
 
 _WRAPPED = ("inner", "application", "app", "wrapped")
@@ -56,19 +58,19 @@ def check_names(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 @register("arcly_channels")
 def check_layers(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """E002: the CONFIG of one of our layers cannot be used. E004: nor can a BACKEND."""
+    if not isinstance(getattr(settings, "CHANNEL_LAYERS", {}), dict):
+        return [Error("CHANNEL_LAYERS is not a dict", hint=SHAPE, id="arcly_channels.E004")]
     found: list[CheckMessage] = []
     for alias, layer in _layers().items():
         backend = _backend(layer)
         if backend is None:
             given = layer.get("BACKEND") if isinstance(layer, dict) else None
             message = f'the BACKEND of CHANNEL_LAYERS["{alias}"] cannot be imported: {given!r}'
-            name = meant(given, [LAYER], cutoff=0.7)
-            hint = f"Did you mean {name}?" if name else "Is its package installed?"
-            found.append(Error(message, hint=hint, id="arcly_channels.E004"))
+            found.append(Error(message, hint=_backend_hint(given), id="arcly_channels.E004"))
         elif _is_ours(backend):
             found.extend(
                 Error(message, hint=hint, id="arcly_channels.E002")
-                for message, hint in _config_complaints(alias, backend, layer.get("CONFIG", {}))
+                for message, hint in _config_complaints(alias, backend, layer)
             )
     return found
 
@@ -91,25 +93,40 @@ def check_gateways(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 
 
 def _layers() -> dict[str, Any]:
-    return getattr(settings, "CHANNEL_LAYERS", {})
+    given = getattr(settings, "CHANNEL_LAYERS", {})
+    return given if isinstance(given, dict) else {}
 
 
 def _backend(layer: Any) -> object:
-    """Return what the BACKEND of a layer leads to; None where that is nothing."""
+    """Return what the BACKEND of a layer leads to; None where that makes no layers."""
     try:
         found: object = import_string(layer["BACKEND"])
     except (ImportError, KeyError, TypeError, AttributeError):
         return None
-    return found
+    return found if callable(found) else None
+
+
+def _backend_hint(given: object) -> str:
+    if not isinstance(given, str):
+        return SHAPE
+    name = meant(given, [LAYER], cutoff=0.7)
+    return f"Did you mean {name}?" if name else "Is its package installed?"
 
 
 def _is_ours(backend: object) -> TypeGuard[type[GatewayLayer]]:
     return isinstance(backend, type) and issubclass(backend, GatewayLayer)
 
 
-def _config_complaints(alias: str, backend: type[GatewayLayer], config: Any) -> Complaints:
-    where = f'the CONFIG of CHANNEL_LAYERS["{alias}"]'
+def _config_complaints(
+    alias: str, backend: type[GatewayLayer], layer: dict[str, Any]
+) -> Complaints:
+    where, config = f'the CONFIG of CHANNEL_LAYERS["{alias}"]', layer.get("CONFIG", {})
     options = list(inspect.signature(backend).parameters)
+    for key in set(layer).intersection(options):
+        yield (
+            f"{key!r} is beside {where}, where nobody reads it",
+            f'Write "CONFIG": {{"{key}": …}}.',
+        )
     unknown = [key for key in config if key not in options] if isinstance(config, dict) else []
     for key in unknown:
         advice = did_you_mean(key, options) or "Drop it. "
@@ -132,8 +149,9 @@ def check_identity(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
     try:
         load_verifier(read_jwt(given.get("JWT")))
     except ImproperlyConfigured as error:
+        is_missing = isinstance(error.__cause__, ImportError)  # The message says of what.
         hint = "A PEM of the public key is needed, or a secret and its ALGORITHM."
-        found.append(Error(str(error), hint=hint, id="arcly_channels.E003"))
+        found.append(Error(str(error), hint=None if is_missing else hint, id="arcly_channels.E003"))
     for key in REFERENCES:
         if isinstance(given.get(key), str) and not callable(_imported(given[key])):
             message = f'{conf.NAME}["{key}"] leads to no callable'

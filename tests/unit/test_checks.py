@@ -116,6 +116,7 @@ def test_layer_that_is_not_ours_is_left_to_channels(settings: Settings, layer: A
         {"BACKEND": "not.installed.Layer"},
         {"BACKEND": "arcly_channels.layers.LocalChanelLayer"},
         {"BACKEND": "LocalChannelLayer"},
+        {"BACKEND": "arcly_channels.layers"},
         {"BACKEND": None},
         {"CONFIG": {}},
         OURS,
@@ -128,6 +129,27 @@ def test_layer_whose_backend_cannot_be_imported_is_an_error(settings: Settings, 
     (error,) = found()
     assert error.id == "arcly_channels.E004"
     assert 'CHANNEL_LAYERS["default"]' in error.msg
+
+
+@pytest.mark.parametrize("layers", [[OURS], OURS, None], ids=str)
+def test_layers_that_are_no_dict_are_an_error(settings: Settings, layers: Any) -> None:
+    settings.CHANNEL_LAYERS = layers
+    (error,) = found()
+    assert (error.id, error.msg) == ("arcly_channels.E004", "CHANNEL_LAYERS is not a dict")
+    assert f'"BACKEND": "{OURS}"' in str(error.hint)
+
+
+def test_layers_without_an_alias_are_told_the_shape(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = {"BACKEND": OURS}
+    (error,) = found()
+    assert '{"default": {"BACKEND": ' in str(error.hint)
+
+
+def test_option_beside_the_config_is_an_error(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": OURS, "capacity": 10}}
+    (error,) = found()
+    assert error.id == "arcly_channels.E002"
+    assert error.hint == 'Write "CONFIG": {"capacity": …}.'
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from django.urls import path
 
 from arcly_channels import GatewayConsumer
 from arcly_channels.identity import IdentityMiddlewareStack, SameHostOriginValidator
+from arcly_channels.identity.verifier import load_verifier
 
 SECRET = "s" * 32
 
@@ -49,6 +50,17 @@ def found(id: str) -> list[str]:
         for each in run_checks(tags=["arcly_channels"])
         if each.id == f"arcly_channels.{id}"
     ]
+
+
+def test_tokens_without_pyjwt_are_told_what_to_install(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "arcly_channels.identity.tokens", None)
+    load_verifier.cache_clear()
+    settings.ARCLY_CHANNELS = {"JWT": {"KEYS": [SECRET]}}
+    (error,) = run_checks(tags=["arcly_channels"])
+    assert 'pip install "arcly_channels[jwt]"' in error.msg
+    assert error.hint is None
 
 
 def serve(settings: Any, monkeypatch: pytest.MonkeyPatch, application: Any) -> None:
