@@ -110,7 +110,7 @@ class GatewayConsumer(SessionConsumer):
         long as it could before.
         """
         token = data.get("token") if isinstance(data, dict) else None
-        claims = await self._gateway_session.refresh(token, self.authorize)
+        claims = await self._gateway_session.refresh(token, self._ask_authorize)
         await self.on_refresh()
         await self.emit(protocol.REFRESHED, {"exp": claims["exp"]})
 

@@ -10,7 +10,9 @@ import inspect
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
+from channels.consumer import SyncConsumer
 
+from arcly_channels.conf.spelling import meant
 from arcly_channels.gateway.subscriptions import Subscription, collect, mark_of
 from arcly_channels.rooms import checked_namespace
 from arcly_channels.session.guard import Policy
@@ -46,7 +48,8 @@ class Declaration:
 def declare(gateway: Any) -> Declaration:
     """Return what a gateway class says; raise `TypeError` for what cannot be meant."""
     subscriptions = collect(gateway)
-    _check_order(gateway)
+    _check_bases(gateway)
+    _check_spelling(gateway)
     _check_receive(gateway, subscriptions)
     for hook, arguments in HOOKS.items():
         _check_hook(gateway, hook, arguments)
@@ -61,8 +64,13 @@ def declare(gateway: Any) -> Declaration:
     return Declaration(Policy.of(gateway), subscriptions, reserved)
 
 
-def _check_order(gateway: type) -> None:
-    """Refuse a mixin whose attributes or hooks are hidden by those of every gateway."""
+def _check_bases(gateway: type) -> None:
+    """Refuse a mixin whose attributes or hooks are hidden by ours, and a consumer that is sync."""
+    if issubclass(gateway, SyncConsumer):
+        raise TypeError(
+            f"{gateway.__qualname__}: GatewayConsumer is async, and a synchronous consumer is not: "
+            "take its async counterpart, or leave it as it is, without an outbox"
+        )
     for name in (*ATTRIBUTES, *HOOKS):
         first, *others = _definers(gateway, name)
         if _is_framework(first) and others:
@@ -70,6 +78,14 @@ def _check_order(gateway: type) -> None:
                 f"{gateway.__qualname__}: {others[0].__qualname__}.{name} would be ignored, as "
                 f"GatewayConsumer comes before it: put {others[0].__qualname__} first in the bases"
             )
+
+
+def _check_spelling(gateway: type) -> None:
+    """Refuse an attribute that is one of ours misspelt: it would let everybody in."""
+    for name in set(vars(gateway)).difference(ATTRIBUTES):
+        intended = meant(name, ATTRIBUTES, cutoff=0.9)
+        if intended is not None and not callable(vars(gateway)[name]):
+            raise TypeError(f"nobody reads {gateway.__qualname__}.{name}: is {intended} meant?")
 
 
 def _check_receive(gateway: type, subscriptions: dict[str, Subscription]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.apps import apps
 
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
@@ -67,6 +68,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
         to `__init__`, which ignores them, and `require_claims=True` must not be said in vain.
         """
         get_settings()
+        if apps.apps_ready and not apps.is_installed("arcly_channels"):
+            logger.warning(
+                'Put "arcly_channels" into INSTALLED_APPS: without it, %s is served, but there are '
+                "no system checks and no metrics, and a logout closes no socket",
+                cls.__qualname__,
+            )
         for name in initkwargs:
             if name in ATTRIBUTES:
                 raise TypeError(f"{name} is said in the class {cls.__qualname__}, not in as_asgi()")
@@ -180,7 +187,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def websocket_connect(self, message: Message) -> None:
         """Let a client in, or turn it away before it is anybody here; see `refuse`."""
         try:
-            await self._gateway_session.ask(self.authorize)
+            await self._gateway_session.ask(self._ask_authorize)
         except Refused as refusal:
             logger.info("A client of %s was %s", type(self).__qualname__, refusal)
             await refuse(self.scope, self._gateway_send, refusal)
@@ -201,6 +208,15 @@ class SessionConsumer(AsyncWebsocketConsumer):
         raise StopConsumer
 
     # Inside
+
+    async def _ask_authorize(self) -> None:
+        """Ask `authorize`; raise `TypeError` if it answers: False would let the client in."""
+        answer: Any = await self.authorize()  # type: ignore[func-returns-value]  # Ours; theirs may.
+        if answer is not None:
+            raise TypeError(
+                f"{type(self).__qualname__}.authorize returned {answer!r}: it says no by raising "
+                "Refused, and yes by returning nothing"
+            )
 
     async def _open(self) -> None:
         """Register the accepted socket."""

@@ -6,7 +6,11 @@ from functools import wraps
 from typing import Any
 
 import pytest
-from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
+from channels.generic.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    WebsocketConsumer,
+)
 
 from arcly_channels import GatewayConsumer, subscribe
 from arcly_channels.layers import LocalChannelLayer
@@ -57,6 +61,29 @@ def test_mixin_after_a_gateway_of_the_project_is_its_own_affair() -> None:
     assert declare((base, mixin)).required_roles == "clerk"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("required_role", "required_roles"),
+        ("require_perms", "required_perms"),
+        ("requires_claims", "require_claims"),
+        ("room_name_space", "room_namespace"),
+    ],
+)
+def test_misspelt_attribute_is_refused(name: str, meant: str) -> None:
+    declare(**{name: hook})  # A method is the project's affair.
+    with pytest.raises(TypeError, match=f"nobody reads Gateway.{name}: is {meant} meant?"):
+        declare(**{name: "admin"})
+
+
+@pytest.mark.parametrize(
+    "bases", [(GatewayConsumer, WebsocketConsumer), (WebsocketConsumer, GatewayConsumer)]
+)
+def test_synchronous_consumer_is_refused(bases: tuple[type, ...]) -> None:
+    with pytest.raises(TypeError, match="GatewayConsumer is async"):
+        declare(bases)
+
+
 # Hooks
 
 
@@ -95,6 +122,17 @@ def test_hook_may_be_decorated() -> None:
         return call
 
     declare(on_connect=traced(hook))
+
+
+def test_gateway_without_the_app_says_what_is_missing(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway: Any = declare()
+    gateway.as_asgi()
+    assert not caplog.records
+    settings.INSTALLED_APPS = ["channels"]
+    gateway.as_asgi()
+    assert 'Put "arcly_channels" into INSTALLED_APPS' in caplog.text
 
 
 # Handlers

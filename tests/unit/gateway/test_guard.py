@@ -434,6 +434,17 @@ async def test_authorize_is_asked_about_a_fresh_token(fresh: dict[str, Any], cod
         assert await client.closed() == 4401
 
 
+@pytest.mark.parametrize("answer", [False, True])
+async def test_authorize_that_answers_lets_nobody_in(answer: bool) -> None:
+    class Answering(Open):
+        async def authorize(self) -> None:
+            return answer  # type: ignore[return-value]  # The mistake.
+
+    with pytest.raises(TypeError, match=f"returned {answer}: it says no by raising Refused"):
+        async with connected(Answering):
+            pass
+
+
 async def test_on_refresh_may_leave_what_is_no_longer_allowed() -> None:
     async with connected(Strict, claims=claims(perms=["secret:read"])) as client:
         await client.ask("auth.refresh", {"token": issue_token({"sub": "ann"})})
