@@ -83,16 +83,16 @@ def _row(entry: dict[str, Any]) -> str:
 
 
 def _provenance(results: dict[str, dict[str, Any]]) -> str:
-    """One sentence for each machine and day, as results can be of different ones."""
-    sentences: dict[str, None] = {}
+    """One sentence for each machine, with the days, as results can be of different ones."""
+    days: dict[str, set[str]] = {}
     for result in results.values():
         machine, versions = result["machine"], result["versions"]
         packages = ", ".join(f"{name} {versions[name]}" for name in _NAMED if name in versions)
         where = f"{machine['cores']} cores of {machine['cpu']}, {versions['python']}, {packages}"
-        sentences[f"Measured {result['date'][:10]} on {where}."] = None
+        days.setdefault(where, set()).add(result["date"][:10])
     return "\n".join(
         [
-            *sentences,
+            *(f"Measured {' and '.join(sorted(of))} on {where}." for where, of in days.items()),
             "A ratio above 1 means that ours is better; it is of samples taken in turn.",
         ]
     )

@@ -25,9 +25,10 @@ def layer(settings: Any) -> Iterator[Any]:
     channel_layers.backends.clear()
 
 
-async def test_consumer_of_channels_keeps_its_frames_with_the_mixin(layer: Any) -> None:
+@pytest.mark.parametrize("block", [0, 1], ids=["json", "text"])
+async def test_consumer_of_channels_keeps_its_frames_with_the_mixin(layer: Any, block: int) -> None:
     names: dict[str, Any] = {"__name__": "migrate"}
-    exec(blocks(section(PAGE, "The mixin: two lines"), "python")[0], names)
+    exec(blocks(section(PAGE, "The mixin: two lines"), "python")[block], names)
     ada, bob = (WebsocketCommunicator(names["Chat"].as_asgi(), "/") for _ in range(2))
     for each in (ada, bob):
         assert (await each.connect())[0]
