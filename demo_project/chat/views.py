@@ -30,7 +30,9 @@ class EnterForm(forms.Form):
 
     name = forms.CharField(label="Your name", max_length=30)
     password = forms.CharField(
-        required=False, widget=forms.PasswordInput, help_text="Only if you have an account."
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="Only if you have an account.",
     )
     room = forms.CharField(max_length=60, initial="lobby")
 
@@ -54,6 +56,8 @@ class EnterForm(forms.Form):
         self.claims = {**who, "tenant": self.request.tenant.id}
 
     def _account(self, name: str, password: str) -> dict[str, str]:
+        if not password:
+            raise forms.ValidationError("That name has an account: log in, or pick another name.")
         user = authenticate(username=name, password=password)
         if not isinstance(user, User) or not user.groups.filter(name=self.request.tenant.id):
             raise forms.ValidationError("That is no account here, or not its password.")
