@@ -22,6 +22,7 @@ ALGORITHMS = (*SHORTEST_SECRET, "RS256", "RS384", "RS512", "ES256", "ES384", "ES
 
 STRATEGY_KEYS = (("HEADER",), ("SUBDOMAIN",), ("HEADER", "SUBDOMAIN"), ("CLAIM",))
 
+CLAIMS_HINT = "True, or a callable that takes a user, or the dotted path of one is needed."
 TENANT_ID_HINT = "An id is 1 to 100 printable ASCII characters without spaces and commas."
 TENANTS_HINT = (
     'A list of ids or of {"id": …, "name": …, "suspended": False} is needed, or a callable that '
@@ -122,25 +123,6 @@ def _key_complaints(value: object) -> Complaints:
             yield f"is a secret of {len(secret)} bytes", hint
 
 
-def switch_complaints(key: str) -> Callable[[object], Complaints]:
-    """Return what yields what is wrong with a value of a setting that is True or False."""
-
-    def complaints(value: object) -> Complaints:
-        if not isinstance(value, bool):
-            yield f"{key} cannot be used", "Write True or False."
-
-    return complaints
-
-
-def callable_complaints(value: object) -> Complaints:
-    """Yield what is wrong with a value of the setting `CLAIMS_FROM_USER`."""
-    if value is not None and not isinstance(value, bool) and not _is_reference(value):
-        yield (
-            "CLAIMS_FROM_USER cannot be used",
-            "True, or a callable that takes a user, or the dotted path of one is needed.",
-        )
-
-
 def tenants_complaints(value: object) -> Complaints:
     """Yield what is wrong with a value of the setting `TENANTS`."""
     if not isinstance(value, (list, tuple)):
@@ -159,22 +141,22 @@ def tenants_complaints(value: object) -> Complaints:
             yield f"TENANTS[{index}] has a suspended that is no bool", "Write True or False."
 
 
-def strategy_complaints(value: object) -> Complaints:
-    """Yield what is wrong with a value of the setting `TENANT_STRATEGY`."""
-    if value is None or _is_reference(value):
-        return
-    if (
-        not isinstance(value, dict)
-        or set(value) not in map(set, STRATEGY_KEYS)
-        or not all(isinstance(each, str) and each for each in value.values())
-    ):
-        yield "TENANT_STRATEGY cannot be used", STRATEGY_HINT
+def is_claims_of_user(value: object) -> bool:
+    """Return whether `value` can be the setting `CLAIMS_FROM_USER`."""
+    return value is None or isinstance(value, bool) or _is_reference(value)
 
 
-def fallback_complaints(value: object) -> Complaints:
-    """Yield what is wrong with a value of the setting `TENANT_FALLBACK`."""
-    if value is not None and not is_tenant_id(value):
-        yield "TENANT_FALLBACK cannot be used", TENANT_ID_HINT
+def is_strategy(value: object) -> bool:
+    """Return whether `value` can be the setting `TENANT_STRATEGY`."""
+    if isinstance(value, dict):
+        is_filled = all(isinstance(each, str) and each for each in value.values())
+        return is_filled and set(value) in map(set, STRATEGY_KEYS)
+    return value is None or _is_reference(value)
+
+
+def is_fallback(value: object) -> bool:
+    """Return whether `value` can be the setting `TENANT_FALLBACK`."""
+    return value is None or is_tenant_id(value)
 
 
 def is_tenant_id(value: object) -> bool:

@@ -23,15 +23,11 @@ def _number(default: float, *, least: int = 0, whole: bool = False) -> Any:
     return dataclasses.field(default=default, metadata={"least": least, "whole": whole})
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _rule(is_valid: Callable[[object], bool], hint: str) -> dict[str, Any]:
+    return {"is_valid": is_valid, "hint": hint}
 
 
-def _rules(
-    complaints: Callable[[object], identity.Complaints], read: Callable[[Any], Any] = _as_it_is
-) -> dict[str, Any]:
-    """Say what is wrong with a setting, and how its value becomes the one that is in force."""
-    return {"complaints": complaints, "read": read}
+_SWITCH = _rule(lambda value: isinstance(value, bool), "Write True or False.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,31 +59,29 @@ class Settings:
     DRAIN_DEADLINE: float = _number(10)
     """How long Daphne waits at shutdown for `on_disconnect` and for clients to take their close."""
     JWT: identity.Jwt | None = dataclasses.field(
-        default=None, metadata=_rules(identity.jwt_complaints, identity.read_jwt)
+        default=None, metadata={"complaints": identity.jwt_complaints}
     )
     """Which tokens are believed; without it, none is looked for."""
-    QUERY_TOKENS: bool = dataclasses.field(
-        default=True, metadata=_rules(identity.switch_complaints("QUERY_TOKENS"))
-    )
+    QUERY_TOKENS: bool = dataclasses.field(default=True, metadata=_SWITCH)
     """Whether a WebSocket's token may be in its URL, which proxies and servers log."""
     TOKEN_GRACE: float = _number(0)
     """How long a connection stays open after its token has expired."""
     CLAIMS_FROM_USER: Any = dataclasses.field(
-        default=None, metadata=_rules(identity.callable_complaints)
+        default=None, metadata=_rule(identity.is_claims_of_user, identity.CLAIMS_HINT)
     )
     """Where there is no token: makes claims of the logged-in user. True makes the usual ones."""
-    DISCONNECT_ON_LOGOUT: bool = dataclasses.field(
-        default=True, metadata=_rules(identity.switch_complaints("DISCONNECT_ON_LOGOUT"))
-    )
+    DISCONNECT_ON_LOGOUT: bool = dataclasses.field(default=True, metadata=_SWITCH)
     """Whether sockets end with the sessions of users who have claims by CLAIMS_FROM_USER."""
-    TENANTS: Any = dataclasses.field(default=(), metadata=_rules(identity.tenants_complaints))
+    TENANTS: Any = dataclasses.field(
+        default=(), metadata={"complaints": identity.tenants_complaints}
+    )
     """The tenants, or what returns them."""
     TENANT_STRATEGY: Any = dataclasses.field(
-        default=None, metadata=_rules(identity.strategy_complaints)
+        default=None, metadata=_rule(identity.is_strategy, identity.STRATEGY_HINT)
     )
     """How a request names its tenant; without it, there is no tenancy."""
     TENANT_FALLBACK: str | None = dataclasses.field(
-        default=None, metadata=_rules(identity.fallback_complaints)
+        default=None, metadata=_rule(identity.is_fallback, identity.TENANT_ID_HINT)
     )
     """The tenant of a request that names no known one."""
     TENANT_CACHE_SECONDS: float = _number(60)
@@ -108,10 +102,7 @@ def get_settings() -> Settings:
     found = problems(given)
     if found:
         raise ImproperlyConfigured("; ".join(f"{each.message} ({each.hint})" for each in found))
-    reads = {
-        field.name: field.metadata.get("read", _as_it_is) for field in dataclasses.fields(Settings)
-    }
-    return Settings(**{key: reads[key](value) for key, value in given.items()})
+    return Settings(**{**given, "JWT": identity.read_jwt(given.get("JWT"))})
 
 
 @lru_cache(maxsize=1)
@@ -148,7 +139,10 @@ def problems(given: object) -> list[Problem]:
         elif "complaints" in fields[key].metadata:
             complaints = fields[key].metadata["complaints"](value)
             found.extend(Problem(f"{NAME}: {message}", hint) for message, hint in complaints)
-        elif not _is_valid(value, **fields[key].metadata):
+        elif "is_valid" in fields[key].metadata:
+            if not fields[key].metadata["is_valid"](value):
+                found.append(Problem(f"{NAME}: {key} cannot be used", fields[key].metadata["hint"]))
+        elif not _is_number(value, **fields[key].metadata):
             kind = "whole number" if fields[key].metadata["whole"] else "number"
             hint = f"A {kind} of at least {fields[key].metadata['least']} is needed."
             found.append(Problem(f"{NAME}[{key!r}] is {value!r}", hint))
@@ -158,7 +152,7 @@ def problems(given: object) -> list[Problem]:
     return found
 
 
-def _is_valid(value: object, *, least: int, whole: bool) -> bool:
+def _is_number(value: object, *, least: int, whole: bool) -> bool:
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         return False
     return least <= value < math.inf
