@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeGuard
 
 from channels.routing import get_default_application
@@ -99,11 +99,7 @@ def _layers() -> dict[str, Any]:
 
 def _backend(layer: Any) -> object:
     """Return what the BACKEND of a layer leads to; None where that makes no layers."""
-    try:
-        found: object = import_string(layer["BACKEND"])
-    except (ImportError, KeyError, TypeError, AttributeError):
-        return None
-    return found if callable(found) else None
+    return _imported(layer.get("BACKEND")) if isinstance(layer, dict) else None
 
 
 def _backend_hint(given: object) -> str:
@@ -153,7 +149,7 @@ def check_identity(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
         hint = "A PEM of the public key is needed, or a secret and its ALGORITHM."
         found.append(Error(str(error), hint=None if is_missing else hint, id="arcly_channels.E003"))
     for key in REFERENCES:
-        if isinstance(given.get(key), str) and not callable(_imported(given[key])):
+        if isinstance(given.get(key), str) and _imported(given[key]) is None:
             message = f'{conf.NAME}["{key}"] leads to no callable'
             hint = "Write the dotted path of a function, as in project.module.function."
             found.append(Error(message, hint=hint, id="arcly_channels.E003"))
@@ -239,9 +235,10 @@ def _children(node: object) -> Iterator[object]:
             yield child
 
 
-def _imported(path: str) -> Callable[..., Any] | None:
+def _imported(path: Any) -> object:
+    """Return the callable that a dotted path leads to; None where there is none."""
     try:
-        found: Callable[..., Any] = import_string(path)
-    except ImportError:
+        found = import_string(path)
+    except (ImportError, AttributeError):  # It is no string.
         return None
-    return found
+    return found if callable(found) else None
