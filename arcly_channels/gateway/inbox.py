@@ -24,8 +24,8 @@ CANCEL_TIMEOUT = 1.0
 class Inbox:
     """Hands the messages on one channel to `handle`, in order.
 
-    A failure of it fails the consumer's `turns`. Where more came than were handled, `session` is
-    closed as too slow.
+    A failure of it fails the consumer's `turns`. Where nothing was taken from a full channel for
+    too long, `session` is closed as too slow.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""Events to clients from anywhere in Django: views, signals, threads, Celery, the shell.
+"""Events to clients from anywhere in the server's process: views, signals, threads.
 
 The plain functions never wait in a running event loop; in a plain thread they wait while a burst is
 ahead of clients that read. The `a…` twins are for async code and wait there instead. All raise

@@ -40,7 +40,7 @@ def subscribe(
     subscription = Subscription(event, Access.of(roles, perms, where=f"@subscribe({event!r})"))
 
     def mark(handler: H) -> H:
-        is_async = inspect.iscoroutinefunction(handler)
+        is_async = inspect.iscoroutinefunction(handler)  # Not in the `if`: it would narrow `H`.
         if not is_async:
             raise TypeError(f"the handler of {event!r} is an async def, which {handler!r} is not")
         try:

@@ -19,9 +19,9 @@ class ClientHandle:
 
     Its methods do nothing once the socket is closed, by this side or by the peer, except in
     `on_disconnect`, which may tell the others. What they send is in the outboxes when they return;
-    they wait only while a burst is ahead of clients that read (never for one that does not), so a
-    loop of broadcasts is slowed to what those can take. All raise `EnvelopeError` for data that is
-    no JSON and `InvalidRoom` for a bad room, and then have sent nothing.
+    they wait only while a burst is ahead of clients that read (and hardly for one that does not),
+    so a loop of broadcasts is slowed to what those can take. All raise `EnvelopeError` for data
+    that is no JSON and `InvalidRoom` for a bad room, and then have sent nothing.
     """
 
     __slots__ = (

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import arcly_channels
 from arcly_channels import GatewayConsumer, checks
-from arcly_channels.fanout import lag, pacing
+from arcly_channels.fanout import evictions, lag, pacing
+from arcly_channels.gateway import edge
 from arcly_channels.gateway.edge import SessionConsumer
-from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.layers import LocalChannelLayer, processes
 from arcly_channels.registry import ConnectionRegistry
 from tests.documents import DOCS, section, table
 
@@ -87,6 +89,13 @@ def test_pacing_page_has_the_numbers_of_the_code() -> None:
     code = {**vars(lag), **vars(pacing)}
     assert numbers == {name: code.get(name) for name in numbers}
     assert len(numbers) == 10
+
+
+@pytest.mark.parametrize(
+    ("page", "module"), [("how-to", evictions), ("how-to", edge), ("deployment", processes)]
+)
+def test_loggers_that_pages_name_are_those_of_the_code(page: str, module: ModuleType) -> None:
+    assert f"`{module.logger.name}`" in (DOCS / f"{page}.md").read_text(encoding="utf-8")
 
 
 def test_semantics_page_has_only_words_of_the_registry() -> None:
