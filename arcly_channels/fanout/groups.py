@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Member(Hashable, Protocol):
-    """What can be in a group. `lane` is what its members are grouped by; see `outbox.Lane`."""
+    """What can be in a group. `lane` is what its members are grouped by; see `lanes.Lane`."""
 
     @property
     def lane(self) -> Hashable: ...

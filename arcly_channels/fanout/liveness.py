@@ -18,10 +18,7 @@ LOOKS = 6
 """How often a client is looked at within the timeout: who stalls may stay by a sixth longer."""
 
 LONGEST_INTERVAL = 5.0
-"""Seconds between two looks, at most."""
-
-SWITCHED_OFF_INTERVAL = 5.0
-"""Seconds until the timeout is asked for again, which may be 0 for now."""
+"""Seconds between two looks, at most, and while the timeout is 0, which may change."""
 
 FEW = 256
 """How many outboxes are looked at in one turn of the loop."""
@@ -61,7 +58,7 @@ class Liveness:
 
     def _interval(self) -> float:
         timeout = self._timeout()
-        return min(timeout / LOOKS, LONGEST_INTERVAL) if timeout else SWITCHED_OFF_INTERVAL
+        return min(timeout / LOOKS, LONGEST_INTERVAL) if timeout else LONGEST_INTERVAL
 
     def _begin(self, lane: Lane, seen: dict[Outbox, _Seen]) -> None:
         outboxes = self._outboxes_in(lane)

@@ -190,6 +190,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             await self._gateway_session.ask(self._ask_authorize)
         except Refused as refusal:
             logger.info("A client of %s was %s", type(self).__qualname__, refusal)
+            self._warn_of_missing_middleware()
             await refuse(self.scope, self._gateway_send, refusal)
             raise StopConsumer from None
         await super().websocket_connect(message)
@@ -235,6 +236,17 @@ class SessionConsumer(AsyncWebsocketConsumer):
             select_transport(peer), about=self._about(), namespace=self.room_namespace
         )
         await self.on_connect()
+
+    def _warn_of_missing_middleware(self) -> None:
+        """Say, once a second at most, that nobody can have claims here: all are refused."""
+        declaration = self._gateway_declaration
+        asks = declaration.policy.require_claims or declaration.policy.access
+        if asks and "claims" not in self.scope and declaration.failures.due("claims") is not None:
+            logger.warning(
+                "%s asks for claims, and no middleware has looked for any: put "
+                "IdentityMiddlewareStack around its routes in asgi.py",
+                type(self).__qualname__,
+            )
 
     async def _say_goodbye(self, code: int) -> None:
         try:

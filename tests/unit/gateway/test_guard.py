@@ -434,6 +434,20 @@ async def test_authorize_is_asked_about_a_fresh_token(fresh: dict[str, Any], cod
         assert await client.closed() == 4401
 
 
+@pytest.mark.parametrize(
+    ("gateway", "scope", "warns"),
+    [(ForUsers, {}, True), (ForUsers, {"claims": None}, False), (Picky, {}, False)],
+    ids=["no middleware", "anonymous", "claims are no matter"],
+)
+async def test_claims_that_nobody_can_have_are_a_warning(
+    caplog: pytest.LogCaptureFixture, gateway: type[Open], scope: dict[str, Any], warns: bool
+) -> None:
+    socket = WebsocketCommunicator(gateway.as_asgi(), "/")
+    socket.scope.update(scope)
+    assert not (await socket.connect())[0]
+    assert ("put IdentityMiddlewareStack around its routes" in caplog.text) is warns
+
+
 @pytest.mark.parametrize("answer", [False, True])
 async def test_authorize_that_answers_lets_nobody_in(answer: bool) -> None:
     class Answering(Open):
