@@ -20,6 +20,7 @@ from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.layers import LocalChannelLayer, processes
 from arcly_channels.registry import ConnectionRegistry
 from tests.documents import DOCS, section, table
+from tests.servers import ROOT
 
 REFERENCE = DOCS / "reference.md"
 MODULES = ("arcly_channels", "arcly_channels.identity", "arcly_channels.layers")
@@ -96,6 +97,16 @@ def test_pacing_page_has_the_numbers_of_the_code() -> None:
 )
 def test_loggers_that_pages_name_are_those_of_the_code(page: str, module: ModuleType) -> None:
     assert f"`{module.logger.name}`" in (DOCS / f"{page}.md").read_text(encoding="utf-8")
+
+
+def test_tests_that_the_security_page_names_are_there() -> None:
+    page, file, named = (DOCS / "explanation" / "security.md").read_text(encoding="utf-8"), "", 0
+    for path, test in re.findall(r"`(\w+/[\w/]+\.py)?(?:::(test_\w+))?`", page):
+        file = path or file  # The next tests of a row are named without it.
+        if path or test:
+            assert f"def {test}" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+            named += 1
+    assert named > 20
 
 
 def test_semantics_page_has_only_words_of_the_registry() -> None:

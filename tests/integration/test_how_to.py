@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unittest
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -151,6 +152,13 @@ async def test_kicked_user_is_kept_out(browser: Browser) -> None:
     again = WebsocketCommunicator(chat.Chat.as_asgi(), "/")
     again.scope["claims"] = {"sub": "eve"}
     assert (await again.connect())[0] is False
+
+
+def test_gateway_is_tested_as_somebody() -> None:
+    case = recipe("Test it as somebody").MembersTest
+    names = ("test_member_is_welcome", "test_stranger_is_refused")
+    result = unittest.TestSuite(map(case, names)).run(unittest.TestResult())
+    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
 
 
 async def test_answer_comes_later(browser: Browser) -> None:
