@@ -75,7 +75,7 @@ def user_group(subject: str, tenant: TenantLike | None = None) -> str:
 
 
 def token_group(id: str) -> str:
-    """Return the group of the connections that came with the token of this `jti`."""
+    """Return the group of the connections that ever used the token of this `jti`."""
     return _sealed("token", id)
 
 

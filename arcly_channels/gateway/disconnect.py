@@ -1,4 +1,4 @@
-"""Closing sockets from anywhere in Django: views, the admin, signals, threads, the shell.
+"""Closing sockets from anywhere in the server's process: views, the admin, signals, threads.
 
 Sockets are closed with 4401 for a user or a token, which says that a new token is needed, and with
 4403 for a tenant. That is all these do: a token stays valid until it expires, so whoever is not to
@@ -53,7 +53,7 @@ async def adisconnect_user(sub: object, *, tenant: TenantLike | None = None) -> 
 
 
 def disconnect_token(jti: object) -> int:
-    """Close every socket whose present token has this `jti`: the one it was last refreshed by."""
+    """Close every socket that came with the token of this `jti`, or was ever refreshed by it."""
     return close_group_now(_checked(token_group(_name(jti, "jti"))), *_TOKEN)
 
 
