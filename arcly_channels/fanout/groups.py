@@ -35,9 +35,6 @@ class Members(Generic[M]):
     def __bool__(self) -> bool:
         return bool(self._by_lane)
 
-    def __contains__(self, member: M) -> bool:
-        return member in self._by_lane.get(member.lane, ())
-
     def add(self, member: M) -> bool:
         """Add a member; return whether it is new."""
         of_lane = self._by_lane.setdefault(member.lane, {})
@@ -109,11 +106,6 @@ class Groups(Generic[M]):
         """Return the members of `group` by lane; empty for a group that nobody is in."""
         members = self._shard(group).groups.get(group)
         return () if members is None else members.snapshot()
-
-    def has(self, group: str, member: M) -> bool:
-        """Return whether `member` is in `group`."""
-        members = self._shard(group).groups.get(group)
-        return members is not None and member in members
 
     def members(self, group: str) -> Iterator[M]:
         """Yield the members of `group`, whatever their lane."""

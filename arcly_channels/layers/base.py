@@ -24,7 +24,7 @@ from arcly_channels.fanout.pump import Pump
 from arcly_channels.layers.channels import Channels
 from arcly_channels.layers.closings import Closings
 from arcly_channels.layers.message import Message
-from arcly_channels.layers.relay import Kind, NoRelay, Parcel, Relay
+from arcly_channels.layers.relay import Kind, Parcel, Relay
 from arcly_channels.layers.views import ChannelsView, GroupsView
 from arcly_channels.layers.waiter import Waiter
 from arcly_channels.registry import ConnectionRegistry
@@ -43,7 +43,7 @@ class GatewayLayer(BaseChannelLayer):
 
     registry: ConnectionRegistry
     _channels: Channels
-    _relay: Relay = NoRelay()
+    _relay = Relay()
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 
 class Kind(enum.Enum):
@@ -31,8 +31,11 @@ class Parcel(NamedTuple):
     body: Any
 
 
-class Relay(Protocol):
-    """Carries parcels between processes. A new way to do so is a new class with these methods."""
+class Relay:
+    """Carries parcels between processes; a way to do so is a subclass.
+
+    As it is, it serves a project that runs in one process: there is nobody to tell.
+    """
 
     async def start(self, on_parcel: Callable[[Parcel], None]) -> None:
         """Begin, and call `on_parcel` with what arrives, in the running loop."""
@@ -51,25 +54,3 @@ class Relay(Protocol):
 
     async def unfollow(self, group: str) -> None:
         """Stop to receive what is for `group`."""
-
-
-class NoRelay:
-    """The relay of a project that runs in one process: there is nobody to tell."""
-
-    async def start(self, on_parcel: Callable[[Parcel], None]) -> None:
-        pass
-
-    async def stop(self) -> None:
-        pass
-
-    def post(self, kind: Kind, address: str | None, body: Any) -> None:
-        pass
-
-    async def pace(self) -> None:
-        pass
-
-    async def follow(self, group: str) -> None:
-        pass
-
-    async def unfollow(self, group: str) -> None:
-        pass

@@ -21,7 +21,7 @@ from arcly_channels.fanout.liveness import Liveness
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import BURST_CALLS, MAX_POSTED, Pump
 from arcly_channels.layers import LocalChannelLayer
-from arcly_channels.layers.relay import Kind, NoRelay
+from arcly_channels.layers.relay import Kind, Relay
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
@@ -149,7 +149,7 @@ EVENT = {"type": "gateway.event", "event": "news"}
 async def test_place_of_a_frame_that_the_relay_refuses_is_given_back(
     publish: Callable[[LocalChannelLayer], Awaitable[None]],
 ) -> None:
-    class Refusing(NoRelay):
+    class Refusing(Relay):
         def post(self, kind: Kind, address: str | None, body: object) -> None:
             raise ConnectionError
 
