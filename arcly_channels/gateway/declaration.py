@@ -60,8 +60,7 @@ def declare(gateway: Any) -> Declaration:
         checked_namespace(gateway.room_namespace)
     handlers = {each.method for each in subscriptions.values()}
     own = {name for each in gateway.__mro__ if _is_framework(each) for name in vars(each)}
-    reserved = (OF_INSTANCES | own | handlers) - {"gateway_event"}
-    return Declaration(Policy.of(gateway), subscriptions, reserved)
+    return Declaration(Policy.of(gateway), subscriptions, OF_INSTANCES | own | handlers)
 
 
 def _check_bases(gateway: type) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
@@ -29,6 +30,7 @@ from arcly_channels.session.session import Session, State
 from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport
 from arcly_channels.wire.envelope import Frame, limited
+from arcly_channels.wire.events import EVENT
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +158,11 @@ class SessionConsumer(AsyncWebsocketConsumer):
             self._complain(message)
             return
         await queue_closing()
-        await handler(message)
+        handling = handler(message)
+        if inspect.isawaitable(handling):
+            await handling
+        else:  # A method of the project that is for something else.
+            self._complain(message)
 
     async def base_send(self, message: Message) -> None:
         """Take what Channels' methods send to the server, and keep it in order with the events."""
@@ -262,11 +268,17 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def _take(self, message: Message) -> None:
         """Handle a message of another consumer, or of whoever knows the channel or a group."""
-        name = _handler_name(message)
-        if name.startswith(("_", "websocket_")) or name in self._gateway_declaration.reserved:
-            self._complain(message)
-        else:
+        if message.get("type") == EVENT or self._is_handled(_handler_name(message)):
             await self._gateway_turns.take(self.dispatch, message)
+        else:
+            self._complain(message)
+
+    def _is_handled(self, name: str) -> bool:
+        """Return whether the project has a method of that name which a Channels message may run."""
+        if name.startswith(("_", "websocket_")) or name in self._gateway_declaration.reserved:
+            return False
+        attribute = getattr(type(self), name, None)  # Not of `self`: a property would run.
+        return callable(attribute) and not isinstance(attribute, type)
 
     def _complain_of_endless(self, message: Message | None) -> None:
         if message is not None:

@@ -41,6 +41,17 @@ class Shop(Recorded):
     async def _private(self, message: dict[str, Any]) -> None:
         self.done.append("private")
 
+    till = dict
+    """Something that can be called, and is no method."""
+
+    @property
+    def total(self) -> int:
+        self.done.append("total")
+        raise LookupError("total")
+
+    def price_of(self, thing: object) -> int:
+        return 1
+
 
 @pytest.fixture
 async def shop(layer: LocalChannelLayer) -> type[Shop]:
@@ -55,7 +66,7 @@ MADE_UP = [
     "websocket_receive", "gateway.evicted", "auth.refresh", "authorize", "on.connect",
     "on.disconnect", "on.refresh", "receive", "disconnect", "close", "accept", "send", "base.send",
     "dispatch", "broadcast", "join.room", "client", "scope", "_private", ".private", "__init__",
-    "note", "nothing", "", ".", "as.asgi", "claims", "x" * 10_000, None, 7, ["pay"],
+    "note", "till", "total", "price.of", "gateway_event", "nothing", "", ".", "as.asgi", "claims", "x" * 10_000, None, 7, ["pay"],
 ]  # fmt: skip
 
 
