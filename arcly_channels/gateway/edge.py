@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from channels.exceptions import StopConsumer
+from channels.exceptions import DenyConnection, StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.apps import apps
 
@@ -173,6 +173,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
             await self._gateway_send(message)
             await self._open()
         elif session.client is None:
+            if kind == "websocket.close":
+                session.deny()
             await self._gateway_send(message)
         elif kind == "websocket.send":
             await self.channel_layer.send_frame(self.id, _frame(message))
@@ -199,6 +201,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
             self._warn_of_missing_middleware()
             await refuse(self.scope, self._gateway_send, refusal)
             raise StopConsumer from None
+        if self._gateway_session.state is State.CLOSING:
+            raise StopConsumer  # By `close`. There are servers that take an accept after it.
         await super().websocket_connect(message)
 
     async def websocket_receive(self, message: Message) -> None:
@@ -217,8 +221,14 @@ class SessionConsumer(AsyncWebsocketConsumer):
     # Inside
 
     async def _ask_authorize(self) -> None:
-        """Ask `authorize`; raise `TypeError` if it answers: False would let the client in."""
-        answer: Any = await self.authorize()  # type: ignore[func-returns-value]  # Ours; theirs may.
+        """Ask `authorize`, which may say no as one does in Channels, too.
+
+        Raises `TypeError` if it answers: False would let the client in.
+        """
+        try:
+            answer: Any = await self.authorize()  # type: ignore[func-returns-value]  # Theirs may.
+        except DenyConnection:
+            raise Refused(CloseCode.FORBIDDEN) from None
         if answer is not None:
             raise TypeError(
                 f"{type(self).__qualname__}.authorize returned {answer!r}: it says no by raising "

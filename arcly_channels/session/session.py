@@ -83,6 +83,10 @@ class Session:
         await authorize()
         self.guard.check_meanwhile()
 
+    def deny(self) -> None:
+        """Note that the connection was closed, so that it is not to be accepted."""
+        self._state = State.CLOSING
+
     async def open(
         self, transport: Transport, *, about: str = "", namespace: str | None = None
     ) -> None:

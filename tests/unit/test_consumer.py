@@ -446,6 +446,28 @@ async def test_failing_authorize_lets_nobody_in(layer: LocalChannelLayer) -> Non
     assert (Broken.connects, Broken.disconnects) == ([], [])
 
 
+async def test_authorize_may_close_as_in_channels() -> None:
+    class Closing(Recorded):
+        async def authorize(self) -> None:
+            await self.close()
+
+    socket = Socket(Closing.as_asgi())
+    assert await socket.connect() == 1000
+    await socket.ended()
+    assert (Closing.connects, Closing.disconnects) == ([], [])
+
+
+async def test_authorize_may_deny_as_in_channels() -> None:
+    class Denying(Recorded):
+        async def authorize(self) -> None:
+            raise DenyConnection
+
+    socket = Socket(Denying.as_asgi())
+    assert await socket.connect() == 4403
+    await socket.ended()
+    assert (Denying.connects, Denying.disconnects) == ([], [])
+
+
 async def test_connect_may_deny_as_in_channels() -> None:
     class Denying(Recorded):
         async def connect(self) -> None:
