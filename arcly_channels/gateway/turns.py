@@ -21,16 +21,17 @@ FEW = 32
 class Turns:
     """Runs the messages of one consumer, from the client and from other consumers alike.
 
-    To be made in the task of the consumer. Holds no reference to it, so that there is no cycle.
+    Holds no reference to it, nor to its task or to what was raised, whose traceback leads to both:
+    so there is no cycle, and the consumer is freed when it ends.
     """
 
-    __slots__ = ("_ending", "_is_receiving", "_lock", "_messages", "_seconds", "_task")
+    __slots__ = ("_ending", "_lock", "_messages", "_receiving", "_seconds")
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._task = asyncio.current_task()
         self._ending: BaseException | None = None
-        self._is_receiving = False
+        self._receiving: asyncio.Task[None] | None = None
+        """The task of the consumer, while it waits for the server."""
         self._messages = 0
         self._seconds = 0.0
 
@@ -48,17 +49,17 @@ class Turns:
     async def receive(self, receive: Receive) -> Message:
         """Return what comes next, or raise what the consumer was told to end with."""
         if self._ending is not None:
-            raise self._ending
-        self._is_receiving = True
+            raise self._taken_ending()
+        self._receiving = asyncio.current_task()
         try:
             return await receive()
         except asyncio.CancelledError:
             if self._ending is None:
                 raise  # By the server, not by `fail`.
             _uncancel()
-            raise self._ending from None
+            raise self._taken_ending() from None
         finally:
-            self._is_receiving = False
+            self._receiving = None
 
     def end(self) -> None:
         """End the consumer, after the message that it is handling, if any."""
@@ -68,8 +69,12 @@ class Turns:
         """Do the same, with an exception for the consumer to end with."""
         if self._ending is None:
             self._ending = ending
-            if self._is_receiving and self._task is not None:
-                self._task.cancel()
+            if self._receiving is not None:
+                self._receiving.cancel()
+
+    def _taken_ending(self) -> BaseException:
+        ending, self._ending = self._ending or StopConsumer(), None
+        return ending
 
 
 def was_cancelled() -> bool:

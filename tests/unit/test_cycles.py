@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+from weakref import WeakSet
 
+import pytest
+
+from arcly_channels import GatewayConsumer
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.rows import Connection
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import Mailbox
-from tests.gateways import Recorded, connected
+from tests.gateways import Recorded, Socket, connected
 from tests.waiting import turns
 
 CYCLES = 100_000
@@ -65,3 +69,32 @@ async def test_nothing_is_left_of_gateways_that_came_and_went(layer: LocalChanne
     await turns()
     assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
     assert kept() == before
+
+
+@pytest.mark.parametrize("is_kicked", [False, True])
+async def test_gateway_is_freed_without_the_garbage_collector(
+    layer: LocalChannelLayer, is_kicked: bool
+) -> None:
+    gateways: WeakSet[GatewayConsumer] = WeakSet()
+
+    class Gateway(GatewayConsumer):
+        async def on_connect(self) -> None:
+            gateways.add(self)
+
+    async def visit() -> None:
+        socket = Socket(Gateway.as_asgi())
+        await socket.connect()
+        if is_kicked:
+            layer.registry.close_all(4403)
+            await socket.ended()
+        else:
+            await socket.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        await visit()
+        await turns()
+        assert len(gateways) == 0
+    finally:
+        gc.enable()
