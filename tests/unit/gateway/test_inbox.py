@@ -66,7 +66,8 @@ MADE_UP = [
     "websocket_receive", "gateway.evicted", "auth.refresh", "authorize", "on.connect",
     "on.disconnect", "on.refresh", "receive", "disconnect", "close", "accept", "send", "base.send",
     "dispatch", "broadcast", "join.room", "client", "scope", "_private", ".private", "__init__",
-    "note", "till", "total", "price.of", "gateway_event", "nothing", "", ".", "as.asgi", "claims", "x" * 10_000, None, 7, ["pay"],
+    "note", "till", "total", "price.of", "gateway_event", "nothing", "", ".", "as.asgi", "claims",
+    "x" * 10_000, None, 7, ["pay"],
 ]  # fmt: skip
 
 
