@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ServerMessage
+from arcly_channels.transports.hypercorn import find_buffer
 from arcly_channels.transports.sockets import acknowledged, find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
 
@@ -32,8 +33,10 @@ class AsgiTransport:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
         self._descriptor = find_descriptor(peer.send, peer.scope)
+        self._buffer = find_buffer(peer.send)
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._resetting: asyncio.Task[None] | None = None
         self._hurry: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -61,7 +64,7 @@ class AsgiTransport:
         return self._held_up + (now if now > SLOW else 0.0)
 
     def unread(self) -> int | None:
-        return unread(self._descriptor)
+        return unread(self._descriptor) if self._buffer is None else len(self._buffer.buffer)
 
     def acknowledged(self) -> int | None:
         return acknowledged(self._descriptor)
@@ -100,6 +103,8 @@ class AsgiTransport:
             while self._is_open() and (frame := outbox.take()) is not None:
                 self._sending_since = self._loop.time()
                 await self._peer.send(_message(frame))
+                if self._buffer is not None:
+                    await self._buffer.drain()
                 self._held_up, self._sending_since = self.held_up(), None
         except OSError:
             self._lose(outbox)  # The client is gone: ASGI says so with an OSError.
@@ -164,7 +169,9 @@ class AsgiTransport:
             self._reset()
 
     def _reset(self) -> None:
-        if self._descriptor is not None:
+        if self._buffer is not None:
+            self._resetting = self._loop.create_task(self._buffer.close())  # The stream only.
+        elif self._descriptor is not None:
             self._descriptor.reset()
         else:
             _warn_of_reset()

@@ -1,0 +1,35 @@
+"""What waits for a client of hypercorn over HTTP/2, where its `send` does not wait for the client.
+
+`StreamBuffer.push` means to wait while much is buffered. But a client that grants no window has
+hypercorn take nothing out of the buffer, again and again, and each time that lets `push` go on:
+one connection took 150 MB (hypercorn 0.18). So who writes has to wait until the buffer is empty.
+
+It uses private parts of hypercorn. `find_buffer` returns None for one that looks different, and
+for HTTP/1.1; a test pins what is used here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class StreamBuffer(Protocol):
+    """What hypercorn holds of one stream until the client's window allows to send it."""
+
+    buffer: bytearray
+
+    async def drain(self) -> None:
+        """Return when nothing is held, or the stream is closed."""
+
+    async def close(self) -> None:
+        """Drop what is held, so that the stream ends, and take nothing more."""
+
+
+def find_buffer(send: object) -> StreamBuffer | None:
+    """Return the buffer of the HTTP/2 stream behind hypercorn's `send`, or None."""
+    stream: Any = getattr(send, "__self__", None)
+    protocol = getattr(getattr(stream, "send", None), "__self__", None)
+    buffers = getattr(protocol, "stream_buffers", None)
+    found = buffers.get(stream.stream_id) if isinstance(buffers, dict) else None
+    is_known = all(hasattr(found, name) for name in ("buffer", "drain", "close"))
+    return found if is_known else None
