@@ -28,7 +28,7 @@ from arcly_channels.rooms import TenantLike
 from arcly_channels.session.guard import Guard
 from arcly_channels.session.session import Session, State
 from arcly_channels.transports.base import Peer, Receive, Send
-from arcly_channels.transports.select import select_transport
+from arcly_channels.transports.select import select_transport, unheard
 from arcly_channels.wire.envelope import Frame, limited
 from arcly_channels.wire.events import EVENT
 
@@ -195,7 +195,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def websocket_connect(self, message: Message) -> None:
         """Let a client in, or turn it away before it is anybody here; see `refuse`."""
         try:
-            await self._gateway_session.ask(self._ask_authorize)
+            with unheard(self.scope, self._gateway_send):
+                await self._gateway_session.ask(self._ask_authorize)
         except Refused as refusal:
             logger.info("A client of %s was %s", type(self).__qualname__, refusal)
             self._warn_of_missing_middleware()

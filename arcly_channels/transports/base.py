@@ -45,6 +45,13 @@ class Peer(NamedTuple):
     endpoint: Endpoint
 
 
+class Reading(NamedTuple):
+    """How to stop a server from reading a connection, and to let it read on."""
+
+    pause: Callable[[], None]
+    resume: Callable[[], None]
+
+
 class Transport(Protocol):
     """Takes frames out of one outbox and writes them to the peer, in order, the close last.
 

@@ -24,12 +24,12 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
-from arcly_channels.transports.stream import StreamTransport
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
+from arcly_channels.transports.stream import StreamTransport, join_fragments
 
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
-_NEEDED = ("sendCloseFrame", "onMessage", "onPing", "onPong", "muted")
+_NEEDED = ("sendCloseFrame", "_dataReceived", "onMessage", "onPing", "onPong", "muted")
 READ_SIZE = 8 * 1024
 """Bytes that are read at a time, of which autobahn handles every frame before anybody has a turn.
 
@@ -54,6 +54,15 @@ def find_protocol(send: object) -> Any | None:
         and all(hasattr(connection, name) for name in ("registerProducer", "abortConnection"))
     )
     return protocol if is_known else None
+
+
+def reading_of(send: object) -> Reading | None:
+    """Return how to keep Daphne from reading a connection; None where it is not known."""
+    protocol = find_protocol(send)
+    if protocol is None:
+        return None
+    connection = protocol.transport
+    return Reading(connection.pauseProducing, connection.resumeProducing)
 
 
 def _inbound_queue(receive: object) -> asyncio.Queue[Any]:
@@ -99,6 +108,7 @@ class DaphneTransport(StreamTransport):
 
     def _hooks(self) -> list[tuple[str, Callable[..., None]]]:
         return [
+            ("_dataReceived", self._on_data),
             ("onMessage", self._on_message),
             ("onPing", self._on_ping),
             ("onPong", self._on_pong),
@@ -187,6 +197,10 @@ class DaphneTransport(StreamTransport):
             self._inbound_bytes -= sum(self._sizes[:taken])
             del self._sizes[:taken]
         self._resume_reading()
+
+    def _on_data(self, data: bytes) -> None:
+        type(self._protocol)._dataReceived(self._protocol, data)
+        join_fragments(getattr(self._protocol, "message_data", None) or [])
 
     def _on_message(self, payload: bytes, is_binary: bool) -> None:
         type(self._protocol).onMessage(self._protocol, payload, is_binary)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from arcly_channels.transports import uvicorn
 from arcly_channels.transports.asgi import AsgiTransport
-from arcly_channels.transports.base import Peer, Transport
+from arcly_channels.transports.base import Peer, Send, ServerMessage, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -21,34 +23,66 @@ _MAX_WRAPPERS = 16
 def select_transport(peer: Peer) -> Transport:
     """Return a transport for a connection that was just accepted."""
     peer = _of_server(peer)
-    send = peer.send
-    if "daphne.server" in sys.modules:  # Never the first to import it: it installs a reactor.
+    if _is_daphne_loaded():
         from arcly_channels.transports import daphne
 
-        protocol = daphne.find_protocol(send)
+        protocol = daphne.find_protocol(peer.send)
         if protocol is not None:
             return daphne.DaphneTransport(peer, protocol)
         if daphne.is_serving():
             _warn_of_daphne()
-    protocol = uvicorn.find_protocol(send)
-    if protocol is not None:
+    protocol = uvicorn.find_protocol(peer.send)
+    if protocol is not None and protocol.handshake_complete:
         return uvicorn.UvicornTransport(peer, protocol)
     return AsgiTransport(peer)
+
+
+@contextmanager
+def unheard(scope: ServerMessage, send: Send) -> Iterator[None]:
+    """Read nothing meanwhile from a client that is not accepted yet, where the server lets us.
+
+    uvicorn would parse all of it at once, and Daphne would keep it, without bound, to do so when
+    the client is accepted.
+    """
+    send = _send_of_server(scope, send)
+    reading = uvicorn.reading_of(send)
+    if reading is None and _is_daphne_loaded():
+        from arcly_channels.transports import daphne
+
+        reading = daphne.reading_of(send)
+    if reading is None:
+        yield
+        return
+    reading.pause()
+    try:
+        yield
+    finally:
+        reading.resume()
+
+
+def _is_daphne_loaded() -> bool:
+    """Return whether Daphne may be asked: never be the first to import it and its reactor."""
+    return "daphne.server" in sys.modules
 
 
 def _of_server(peer: Peer) -> Peer:
     """Return `peer` with the server's own callables, from under the usual middleware."""
     given = peer.scope.get("extensions", {}).get(EXTENSION)
     if given is not None:
-        scope = {**peer.scope, **given["ends"]}
-        return peer._replace(scope=scope, receive=given["receive"], send=given["send"])
-    send = peer.send
+        peer = peer._replace(scope={**peer.scope, **given["ends"]}, receive=given["receive"])
+    return peer._replace(send=_send_of_server(peer.scope, peer.send))
+
+
+def _send_of_server(scope: ServerMessage, send: Send) -> Send:
+    given = scope.get("extensions", {}).get(EXTENSION)
+    if given is not None:
+        send = given["send"]
     for _ in range(_MAX_WRAPPERS):  # Channels' session middleware keeps the one it wraps.
         inner = getattr(getattr(send, "__self__", None), "real_send", None)
         if inner is None:
             break
         send = inner
-    return peer._replace(send=send)
+    return send
 
 
 @lru_cache(maxsize=1)

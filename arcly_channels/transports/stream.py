@@ -15,6 +15,17 @@ CHUNK = 64 * 1024
 CHUNKS = 16
 """How many of those are written to a peer that takes them before others get a turn."""
 
+MANY = 64
+"""Fragments of one inbound message that may lie about, in objects of 60 bytes and more each."""
+
+
+def join_fragments(fragments: list[Any]) -> None:
+    """Make one of what came of a message, if it is many: no server bounds how many are empty."""
+    if len(fragments) > MANY:
+        whole = fragments[0] if isinstance(fragments[0], bytearray) else bytearray(fragments[0])
+        whole += b"".join(fragments[1:])
+        fragments[:] = [whole]
+
 
 class StreamTransport:
     """Joins what waits into one write per flush, and closes in time.

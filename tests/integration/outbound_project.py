@@ -31,6 +31,7 @@ from arcly_channels.transports.base import Transport  # noqa: E402
 PADDING = "x" * 1000
 ROOM = "all"
 
+asked: list[str] = []
 closed: list[int] = []
 handled: list[int] = []
 transports: WeakSet[Transport] = WeakSet()
@@ -38,6 +39,7 @@ transports: WeakSet[Transport] = WeakSet()
 
 class Gateway(GatewayConsumer):
     async def authorize(self) -> None:
+        asked.append(self.scope["path"])
         if self.scope["path"] == "/doubtful":
             await asyncio.sleep(0.3)
 
@@ -164,6 +166,7 @@ class Gateway(GatewayConsumer):
                 "evictions": layer.registry.evictions,
                 "connections": layer.registry.connection_count(),
                 "members": len(layer.registry.room_members(ROOM)),
+                "asked": asked,
                 "closed": closed,
                 "handled": handled,
                 "unread": max(each.unread() or 0 for each in list(transports)),

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+def fragments(opcode: int, number: int, payload: bytes = b"x") -> bytes:
+    """Return a client's message of a number of frames, each with the same short payload."""
+    rest = bytes([0x80 | len(payload)]) + bytes(4) + payload
+    return bytes([opcode]) + rest + (b"\x00" + rest) * (number - 2) + b"\x80" + rest
+
+
 class StalledClient:
     """Connects, and reads nothing after the handshake until `read_frames`.
 
@@ -52,7 +58,11 @@ class StalledClient:
 
     def send(self, opcode: int, payload: bytes) -> None:
         """Send a frame."""
-        self._socket.sendall(client_frame(payload, opcode))
+        self.send_all(client_frame(payload, opcode))
+
+    def send_all(self, data: bytes) -> None:
+        """Send frames as they are."""
+        self._socket.sendall(data)
 
     def flood(self, opcode: int, payload: bytes, times: int) -> None:
         """Send a frame many times, or as often as the server takes it."""
@@ -108,8 +118,8 @@ class EagerClient(StalledClient):
 
     receive_buffer: int | None = None
 
-    def __init__(self, host: str, path: str = "/") -> None:
-        super().__init__(host, path)
+    def __init__(self, host: str, path: str = "/", *, is_patient: bool = True) -> None:
+        super().__init__(host, path, is_patient=is_patient)
         self._received = bytearray()
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
@@ -123,6 +133,10 @@ class EagerClient(StalledClient):
     def is_closed(self) -> bool:
         """Whether the server has ended the connection."""
         return not self._reading.is_alive()
+
+    def has(self, part: bytes) -> bool:
+        """Return whether that is among what came so far."""
+        return part in self._received
 
     def texts(self) -> list[str]:
         """Return the texts of the whole frames that came so far."""

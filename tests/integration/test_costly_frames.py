@@ -1,20 +1,47 @@
-"""No frame of one client holds up another: each is answered, in short, by every server."""
+"""No frame of one client holds up another, nor do many: each is answered, by every server."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clients import DEADLINE, connected
+from tests.clients import DEADLINE, Client, connected
 from tests.frames import FRAMES
-from tests.integration.test_outbound import PROJECT
+from tests.integration.stalled import EagerClient, fragments
+from tests.integration.test_outbound import PROJECT, report
 from tests.servers import Server
 
+UVICORN = ("-m", "uvicorn", "--port", "{port}", "--lifespan", "off", f"{PROJECT}:application")
 SERVERS = {
     "daphne": ("-m", "daphne", "--port", "{port}", f"{PROJECT}:application"),
-    "uvicorn": ("-m", "uvicorn", "--port", "{port}", "--lifespan", "off", f"{PROJECT}:application"),
+    "uvicorn": UVICORN,
 }
+FLOODED = {
+    "daphne": SERVERS["daphne"],
+    "uvicorn on uvloop": (*UVICORN, "--loop", "uvloop"),
+    "uvicorn on asyncio": (*UVICORN, "--loop", "asyncio"),
+    "uvicorn's wsproto": (*UVICORN, "--ws", "wsproto"),
+}
+MANY = 200_000
+
+
+@pytest.fixture(params=FLOODED)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    with Server(*FLOODED[request.param], directory=tmp_path) as server:
+        yield server
+
+
+def trips_until(neighbour: Client, attacker: EagerClient, answer: bytes) -> int:
+    """Return how often a neighbour is served until the attacker has its answer."""
+    trips = 0
+    while not attacker.has(answer):
+        assert not attacker.is_closed
+        neighbour.sync()
+        trips += 1
+    return trips
 
 
 @pytest.mark.parametrize("arguments", SERVERS.values(), ids=SERVERS)
@@ -35,3 +62,34 @@ def test_costly_frame_is_refused_while_its_neighbour_is_served(
             assert len(answer) < 1000
             assert '"error"' in answer
     assert "Traceback" not in server.log.read_text()
+
+
+# Each of 170 turns serves the neighbour once; without turns it was once in each of 2 to 6 reads.
+
+
+def test_neighbour_is_served_while_fragments_are_parsed(server: Server) -> None:
+    with (
+        connected(server, path="/control") as neighbour,
+        EagerClient(server.host, "/control") as attacker,
+    ):
+        assert neighbour.receive()["event"] == "ready"
+        sending = threading.Thread(target=attacker.send_all, args=[fragments(1, MANY)])
+        sending.start()
+        assert trips_until(neighbour, attacker, b'"error"') > 30
+        sending.join()
+
+
+def test_neighbour_is_served_while_what_came_before_the_handshake_ended_is_parsed(
+    server: Server,
+) -> None:
+    with (
+        connected(server, path="/control") as neighbour,
+        EagerClient(server.host, "/doubtful", is_patient=False) as attacker,
+    ):
+        assert neighbour.receive()["event"] == "ready"
+        report(neighbour, lambda now: "/doubtful" in now["asked"])
+        sending = threading.Thread(target=attacker.send_all, args=[fragments(1, MANY)])
+        sending.start()
+        trips_until(neighbour, attacker, b" 101 ")
+        assert trips_until(neighbour, attacker, b'"error"') > 30
+        sending.join()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.clients import Client, connected
-from tests.integration.stalled import StalledClient
+from tests.integration.stalled import EagerClient, StalledClient, fragments
 from tests.integration.test_outbound import SERVERS, report
 from tests.memory import peak_memory, process_of, reset_peak_memory
 from tests.servers import Server
@@ -64,6 +64,16 @@ def test_frames_that_wait_for_a_busy_handler_cost_little_memory(
         busy.send(TEXT, b'{"event":"sleep","data":3}')
         busy.flood(TEXT, b" " * 1_000_000, 60)
         busy.reset()
+    report(control, lambda now: now["connections"] == 1)
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn", "uvicorn wsproto"], indirect=True)
+def test_fragments_without_end_cost_little_memory(server: Server, control: Client) -> None:
+    with little_memory(server, control, 8_000_000), EagerClient(server.host, "/control") as client:
+        client.send_all(fragments(TEXT, 300_000, b""))
+        while len(client.texts()) < 2:  # The second answers the message of all the fragments.
+            assert not client.is_closed
+            report(control)
     report(control, lambda now: now["connections"] == 1)
 
 
