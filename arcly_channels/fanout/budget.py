@@ -48,10 +48,10 @@ class Budget:
             self._credit += self._paid_until - now
             self._paid_until = now
 
-    def excuse(self, now: float) -> None:
-        """Give back what was paid for the time up to now, which no client is to blame for."""
+    def excuse(self, now: float, blame: float) -> None:
+        """Give back what was paid for the time up to now, but for `blame` seconds of it."""
         if self._waiting:
-            self._credit += now - self._waited_from
+            self._credit += max(0.0, now - self._waited_from - blame)
             self._waited_from = now
 
     def is_full(self, now: float) -> bool:

@@ -43,11 +43,13 @@ class Lag:
     Waiting is paid from the `budget` of the audience and from that of the process.
     """
 
-    __slots__ = ("behind", "budget", "budgets", "lanes_looking", "waiters")
+    __slots__ = ("behind", "blame", "budget", "budgets", "lanes_looking", "waiters")
 
     def __init__(self, budget: Budget, process: Budget) -> None:
         self.budget = budget
         self.budgets = budget, process
         self.behind: dict[Outbox, Mark] = {}
+        self.blame = 0.0
+        """For how many seconds some client has kept this side waiting, since one is behind."""
         self.waiters: set[Future[None]] = set()
         self.lanes_looking: set[Lane] = set()

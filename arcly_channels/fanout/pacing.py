@@ -12,6 +12,7 @@ outbox is full is evicted.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from asyncio import _get_running_loop
@@ -68,9 +69,9 @@ class _Watch:
 
     def relieved(self, outbox: Outbox) -> None:
         outbox.watch = None
-        # A client that has kept nobody waiting was not behind: our side was, as where a server
-        # takes its time for every frame. What senders wait for that is nobody's debt.
-        self.pacer.forget(outbox, self.audiences, is_excused=outbox.held_up() <= self.held_up)
+        # The rest of the time our side was behind, as where a server takes its time for every
+        # frame. What senders wait for that is nobody's debt.
+        self.pacer.forget(outbox, self.audiences, outbox.held_up() - self.held_up)
 
 
 class Pacer:
@@ -204,23 +205,24 @@ class Pacer:
             lag.behind[outbox] = mark
 
     def forget(
-        self, outbox: Outbox, audiences: Iterable[Audience], *, is_excused: bool = False
+        self, outbox: Outbox, audiences: Iterable[Audience], blame: float = math.inf
     ) -> None:
         """Note that `outbox` is no longer to be waited for by those who send to `audiences`.
 
-        One `is_excused` whose client was not behind at all: our side was.
+        Its client is to `blame` for so many seconds of the time in which it was behind.
         """
         caught_up: list[Future[None]] = []
         with self._lock:
             for audience in audiences:
                 lag = self._lags[audience]
                 lag.behind.pop(outbox, None)
+                lag.blame = max(lag.blame, blame)
                 if lag.behind:
                     continue
                 now = self._clock()
-                if is_excused:
-                    for budget in lag.budgets:
-                        budget.excuse(now)
+                for budget in lag.budgets:
+                    budget.excuse(now, lag.blame)
+                lag.blame = 0.0
                 # Paid for up to now: how soon a thread wakes up is not the clients' doing.
                 for _ in lag.waiters:
                     self._stop_paying(lag, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -146,9 +147,19 @@ def test_budget_regains_its_share_of_the_time_and_no_more_than_it_had(budget: Bu
 
 def test_time_that_no_client_is_to_blame_for_is_given_back(budget: Budget) -> None:
     budget.enter(0.2, START)
-    budget.excuse(START + 0.1)
+    budget.excuse(START + 0.1, 0)
     budget.leave(START + 0.1)
     assert budget.left(START + 0.1) == pytest.approx(AT_ONCE)
+
+
+@pytest.mark.parametrize(("blame", "paid"), [(0.04, 0.04), (0.1, 0.1), (math.inf, 0.1)])
+def test_time_that_a_client_is_to_blame_for_is_not(
+    budget: Budget, blame: float, paid: float
+) -> None:
+    budget.enter(0.2, START)
+    budget.excuse(START + 0.1, blame)
+    budget.leave(START + 0.1)
+    assert budget.left(START + 0.1) == pytest.approx(AT_ONCE - paid + 0.1 * SHARE)
 
 
 # Whom senders wait for
