@@ -61,7 +61,8 @@ class AsgiTransport:
     def held_up(self) -> float:
         since = self._sending_since
         now = 0.0 if since is None else self._loop.time() - since
-        return self._held_up + (now if now > SLOW else 0.0)
+        # Whose kernel has taken all there was kept nobody waiting: the machine did.
+        return self._held_up + (now if now > SLOW and self.unread() != 0 else 0.0)
 
     def unread(self) -> int | None:
         return unread(self._descriptor) if self._buffer is None else len(self._buffer.buffer)

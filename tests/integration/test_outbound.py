@@ -120,10 +120,8 @@ def test_what_a_client_has_not_taken_is_seen_in_the_kernel(server: Server, contr
 def test_a_burst_evicts_who_stalls_and_nobody_who_reads(
     server: Server, control: Client, sender: str
 ) -> None:
-    # A machine that is busy with other things may not let anybody read in time: several tries.
-    deadline = time.monotonic() + DEADLINE
-    while not survives_burst(server, control, sender):
-        assert time.monotonic() < deadline
+    # A machine that is busy with other things may not let anybody read in time: three tries.
+    assert any(survives_burst(server, control, sender) for _ in range(3))
 
 
 def survives_burst(server: Server, control: Client, sender: str) -> bool:
