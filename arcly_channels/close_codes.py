@@ -16,26 +16,43 @@ def shortened(reason: str) -> str:
     return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
 
 
+class Reconnect(str, enum.Enum):
+    """Whether a client comes back after its connection was closed."""
+
+    NO = "no"
+    YES = "yes"
+    TOKEN = "token"  # noqa: S105
+    """With a new token."""
+
+
 class CloseCode(enum.IntEnum):
-    """A WebSocket close code; `reconnect` is what a well-made client does about it."""
+    """A WebSocket close code, and what a well-made client does about it.
 
-    reconnect: str
+    One that comes back waits for `after` milliseconds, and up to `spread` more, at random. Where
+    `spread` is None, it follows from how many connections there are to come back.
+    """
 
-    def __new__(cls, code: int, reconnect: str) -> CloseCode:
+    reconnect: Reconnect
+    after: int
+    spread: int | None
+
+    def __new__(
+        cls, code: int, reconnect: Reconnect, after: int = 0, spread: int | None = None
+    ) -> CloseCode:
         member = int.__new__(cls, code)
         member._value_ = code
-        member.reconnect = reconnect
+        member.reconnect, member.after, member.spread = reconnect, after, spread
         return member
 
-    NORMAL = 1000, "no"
-    NO_STATUS = 1005, "with back-off"
-    MESSAGE_TOO_BIG = 1009, "no"
-    INTERNAL_ERROR = 1011, "with back-off"
-    SERVICE_RESTART = 1012, "yes, spread over time"
-    SLOW_CONSUMER = 4008, "yes, with back-off, then resync"
-    RESYNC = 4010, "yes"
-    IDLE_TIMEOUT = 4012, "yes"
-    UNAUTHENTICATED = 4401, "after a new token"
-    FORBIDDEN = 4403, "no"
-    TOO_MANY_CONNECTIONS = 4409, "with back-off"
-    RATE_LIMITED = 4429, "with back-off"
+    NORMAL = 1000, Reconnect.NO
+    NO_STATUS = 1005, Reconnect.YES
+    MESSAGE_TOO_BIG = 1009, Reconnect.NO
+    INTERNAL_ERROR = 1011, Reconnect.YES
+    SERVICE_RESTART = 1012, Reconnect.YES
+    SLOW_CONSUMER = 4008, Reconnect.YES, 1000, 4000
+    RESYNC = 4010, Reconnect.YES
+    IDLE_TIMEOUT = 4012, Reconnect.YES
+    UNAUTHENTICATED = 4401, Reconnect.TOKEN, 0, 1000
+    FORBIDDEN = 4403, Reconnect.NO
+    TOO_MANY_CONNECTIONS = 4409, Reconnect.YES, 5000, 10_000
+    RATE_LIMITED = 4429, Reconnect.YES, 5000, 10_000

@@ -54,13 +54,15 @@ class Refused(ArclyError):
 class EventRefused(ArclyError):
     """An event from a client is not for that client to send, or not in that form.
 
-    The client gets an `error` event with `code` and `message`, each cut to 4,096 characters.
+    The client gets an `error` event with `code` and `message`, each cut to 4,096 characters, and
+    with `retry_after`, the seconds after which it is worth to try again, where that is given.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.retry_after = retry_after
 
 
 class SlowConsumer(ArclyError):

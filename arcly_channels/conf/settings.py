@@ -56,6 +56,8 @@ class Settings:
     """Reserved for liveness; not in force yet."""
     IDLE_TIMEOUT: float = _number(60)
     """Reserved for liveness; not in force yet."""
+    RECONNECT_RATE: float = _number(500, least=1)
+    """How many clients should come back in a second after a restart; `arcly.v1` tells them."""
     DRAIN_DEADLINE: float = _number(10)
     """How long Daphne waits at shutdown for `on_disconnect` and for clients to take their close."""
     JWT: identity.Jwt | None = dataclasses.field(

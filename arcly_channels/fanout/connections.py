@@ -65,12 +65,21 @@ class Connections:
 
     # Rows
 
-    def add(self, outbox: Outbox, channel: str = "", about: str = "") -> Connection:
+    def add(
+        self,
+        outbox: Outbox,
+        channel: str = "",
+        about: str = "",
+        greet: Callable[[int], Frame] | None = None,
+    ) -> Connection:
         """Add a connection, with an id that no other of this process has.
 
-        `channel` is the name it can be found by, and `about` is who that is, for the log.
+        `channel` is the name it can be found by, and `about` is who that is, for the log. `greet`
+        makes the frame that comes before any other, from the id. To be called in the lane if so.
         """
         outbox.connection_id = id = next_id()
+        if greet is not None:
+            outbox.lane.call(outbox.put, greet(id))
         connection = Connection(id, channel, outbox, about, self.clock())
         self._lanes.enter(outbox.lane)
         shard = self._shard(id)

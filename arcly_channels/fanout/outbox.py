@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate, islice
 from operator import attrgetter
 from typing import Protocol
@@ -57,6 +57,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "bye",
         "close_code",
         "close_reason",
         "connection_id",
@@ -80,6 +81,7 @@ class Outbox:
         *,
         max_frames: int = MAX_FRAMES,
         max_bytes: int = MAX_BYTES,
+        bye: Callable[[int, str], Frame] | None = None,
     ) -> None:
         if max_frames < 1 or max_bytes < 1:
             raise ValueError(f"an outbox holds at least 1, not {max_frames=} and {max_bytes=}")
@@ -87,6 +89,11 @@ class Outbox:
         self.transport = transport
         self.max_frames = max_frames
         self.max_bytes = max_bytes
+        self.bye = bye
+        """Makes the last frame, from the code and the reason of the close.
+
+        Only a client that understands tagged frames has one, and gets those.
+        """
         # An empty deque is ten times as large, and most are empty: only a long backlog is one.
         self.frames: list[Frame] | deque[Frame] = []
         self.counted = self.counted_bytes = 0
@@ -136,9 +143,9 @@ class Outbox:
 
     def take(self) -> Frame | None:
         """Remove and return the oldest frame, or return None when nothing waits."""
-        if len(self.frames) < 2:
-            return self._take_all().pop() if self.frames else None
-        return self._take_first(1)[0]
+        if not self.frames:
+            return None
+        return self._spoken(self._take_all() if len(self.frames) == 1 else self._take_first(1))[0]
 
     def take_batch(self, limit: int) -> list[Frame]:
         """Remove and return the oldest frames: about `limit` bytes of them, and at least one."""
@@ -148,8 +155,9 @@ class Outbox:
                 break
             number += 1
         if number >= len(frames):
-            return self._take_all()
-        return self._take_first(number)  # At once: one by one is quadratic in a long backlog.
+            return self._spoken(self._take_all())
+        # At once: one by one is quadratic in a long backlog.
+        return self._spoken(self._take_first(number))
 
     def take_wire(self, limit: int) -> bytes:
         """Remove frames of about `limit` bytes, at least one; return them as they go on the wire.
@@ -162,17 +170,21 @@ class Outbox:
             self.taken += 1
             if self.quota == 0 and self.close_code is None:
                 self.quota = self._high_frames
-            return frames.pop().wire
+            frame = frames.pop()
+            return frame.wire if self.bye is None else frame.tagged.wire
         return b"".join(map(_wire, self.take_batch(limit)))
 
     def close(self, code: int, reason: str = "") -> None:
         """Take no more frames; have the transport close with `code` once the backlog is out.
 
-        Only the first close counts. A `reason` is for the peer, and `shortened`.
+        Only the first close counts. A `reason` is for the peer, and `shortened` in the close frame.
+        The `bye` follows the backlog, whatever the bounds are.
         """
         if self.close_code is None:
             self.close_code = int(code)  # Autobahn, which Daphne is built on, takes no subclass.
             self.close_reason = shortened(reason)
+            if self.bye is not None and code != CUT:
+                self.frames.append(self.bye(code, reason))
             self.quota = 0
             self._relieve()
             self.lane.ready.append(self)
@@ -212,6 +224,10 @@ class Outbox:
     def held_up(self) -> float:
         """Return for how many seconds in all the peer has kept the transport from writing."""
         return 0.0 if self.transport is None else self.transport.held_up()
+
+    def _spoken(self, frames: list[Frame]) -> list[Frame]:
+        """Return frames in the form that the client understands."""
+        return frames if self.bye is None else [frame.tagged for frame in frames]
 
     @property
     def _high_frames(self) -> int:

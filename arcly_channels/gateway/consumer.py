@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
@@ -13,9 +15,22 @@ from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.subscriptions import subscribe
 from arcly_channels.gateway.turns import was_cancelled
 from arcly_channels.layers.message import Message
+from arcly_channels.rooms import check_room
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.wire import protocol
-from arcly_channels.wire.envelope import Event, Ref, decode, escaped
+from arcly_channels.wire.envelope import Event, Frame, Ref, decode, encode, escaped
+from arcly_channels.wire.events import encode_reply
+
+
+class Answer(NamedTuple):
+    """What a handler of ours is answered with, and for a client of `arcly.v1` instead of that."""
+
+    event: str
+    data: Any
+    v1: Any
+
+    def frame(self, ref: Ref, *, is_v1: bool) -> Frame:
+        return encode(self.event, self.v1 if is_v1 else self.data, ref=ref)
 
 
 class GatewayConsumer(SessionConsumer):
@@ -69,40 +84,38 @@ class GatewayConsumer(SessionConsumer):
         """Take this client out of `room`."""
         await self.client.leave_room(room)
 
+    # What a gateway overrides
+
+    async def may_join(self, room: str) -> None:
+        """Decide whether the client may put itself into `room`; raise `EventRefused` to say no.
+
+        Asked for `gateway:join`, which clients of `arcly.v1` may send. By default none may.
+        """
+        raise EventRefused(protocol.FORBIDDEN, "this gateway says itself who joins which room")
+
     # What a client sends
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
-        """Hand an event to its method; answer with an `error` event where that is not possible."""
+        """Hand an event to its method, and answer with what it returns or what went wrong."""
+        event: Event | None = None
         try:
             event = _event(text_data)
+            answer = await self._handled(event)
         except MalformedFrame as error:
-            await self._reply_error(protocol.MALFORMED, error.problem, error.ref)
-            return
-        subscription = self._gateway_declaration.subscriptions.get(event.event)
-        if subscription is None:
-            unknown = f"no event {escaped(event.event)}"
-            await self._reply_error(protocol.UNKNOWN_EVENT, unknown, event.ref)
-            return
-        try:
-            self._gateway_session.guard.check_event(subscription)
-            await getattr(self, subscription.method)(event.data)
+            answer = protocol.error_frame(protocol.MALFORMED, error.problem, error.ref)
         except (StopConsumer, AcceptConnection, DenyConnection):
             raise
-        except EventRefused as refusal:
-            await self._reply_error(refusal.code, refusal.message, event.ref)
-        except InvalidRoom as error:
-            await self._reply_error(protocol.INVALID_ROOM, str(error), event.ref)
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and was_cancelled():
+            if event is None or (isinstance(error, asyncio.CancelledError) and was_cancelled()):
                 raise
-            self._report(subscription.method, "failed", exc_info=error)
-            failed = "the server could not handle this"
-            await self._reply_error(protocol.INTERNAL, failed, event.ref)
+            answer = self._refusal(event, error)
+        if answer is not None:
+            await self.channel_layer.send_frame(self.id, answer)
 
     @subscribe(protocol.REFRESH)
-    async def auth_refresh(self, data: Any) -> None:
+    async def auth_refresh(self, data: Any) -> Any:
         """Go on with a fresh token, `{"token": …}`: it is answered with `auth.refreshed`.
 
         The token must be of the same subject and tenant, fulfil what the gateway requires, and be
@@ -112,22 +125,82 @@ class GatewayConsumer(SessionConsumer):
         token = data.get("token") if isinstance(data, dict) else None
         claims = await self._gateway_session.refresh(token, self._ask_authorize)
         await self.on_refresh()
-        await self.emit(protocol.REFRESHED, {"exp": claims["exp"]})
+        refreshed = {"exp": claims["exp"]}
+        return Answer(protocol.REFRESHED, refreshed, {**refreshed, "time": time.time()})
 
     async def gateway_event(self, message: Message) -> None:
         """Send the client an event that came for it before it was registered."""
         if self._gateway_session.client is not None:  # Else it was denied, and is about to end.
             await self.emit(message["event"], message.get("data"))
 
-    async def _reply_error(self, code: str, message: str, ref: Ref) -> None:
-        frame = protocol.error_frame(code, message, ref)
-        await self.channel_layer.send_frame(self.id, frame)
+    # Inside
+
+    async def _handled(self, event: Event) -> Frame | None:
+        """Run the method for an event; return the answer to it, if there is to be one."""
+        is_v1 = self.client.is_v1
+        if is_v1 and (control := _CONTROLS.get(event.event)):
+            return await control(self, event)
+        subscription = self._gateway_declaration.subscriptions.get(event.event)
+        if subscription is None:
+            raise EventRefused(protocol.UNKNOWN_EVENT, f"no event {escaped(event.event)}")
+        self._gateway_session.guard.check_event(subscription)
+        result = await getattr(self, subscription.method)(event.data)
+        if isinstance(result, Answer):
+            return result.frame(event.ref if is_v1 else None, is_v1=is_v1)
+        return encode_reply(result, event.ref) if is_v1 and event.ref is not None else None
+
+    def _refusal(self, event: Event, error: BaseException) -> Frame:
+        """Return the answer to an event that was not obeyed; count and log what is our fault."""
+        if isinstance(error, EventRefused):
+            return protocol.error_frame(
+                error.code, error.message, event.ref, retry_after=error.retry_after
+            )
+        if isinstance(error, InvalidRoom):
+            return protocol.error_frame(protocol.INVALID_ROOM, error, event.ref)
+        subscription = self._gateway_declaration.subscriptions.get(event.event)
+        method = "may_join" if subscription is None else subscription.method
+        self._report(method, "failed", exc_info=error)
+        failed = "the server could not handle this"
+        return protocol.error_frame(protocol.INTERNAL, failed, event.ref)
 
 
 GatewayConsumer._gateway_declaration = declare(GatewayConsumer)
+
+
+async def _join(gateway: GatewayConsumer, event: Event) -> None:
+    room = _room_of(event.data)
+    await gateway.may_join(room)
+    await gateway.client.join(room, event.ref)
+
+
+async def _leave(gateway: GatewayConsumer, event: Event) -> None:
+    await gateway.client.leave(_room_of(event.data), event.ref)
+
+
+async def _answer_ping(gateway: GatewayConsumer, event: Event) -> Frame | None:
+    return None if event.ref is None else encode_reply(None, event.ref)
+
+
+async def _take_pong(gateway: GatewayConsumer, event: Event) -> None:
+    """Do nothing: that a frame came is all it says."""
+
+
+_CONTROLS: dict[str, Callable[[GatewayConsumer, Event], Awaitable[Frame | None]]] = {
+    protocol.JOIN: _join,
+    protocol.LEAVE: _leave,
+    protocol.PING: _answer_ping,
+    protocol.PONG: _take_pong,
+}
+"""What every client of `arcly.v1` may send."""
 
 
 def _event(text: str | None) -> Event:
     if text is None:
         raise MalformedFrame("a frame is JSON text, not binary")
     return decode(text)
+
+
+def _room_of(data: Any) -> str:
+    room = data.get("room") if isinstance(data, dict) else None
+    check_room(room)
+    return str(room)

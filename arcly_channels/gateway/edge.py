@@ -31,6 +31,7 @@ from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport, unheard
 from arcly_channels.wire.envelope import Frame, limited
 from arcly_channels.wire.events import EVENT
+from arcly_channels.wire.protocol import SUBPROTOCOL
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             if session.client is not None:
                 raise RuntimeError("this socket was accepted before")
             await self._gateway_send(message)
-            await self._open()
+            await self._open(is_v1=message.get("subprotocol") == SUBPROTOCOL)
         elif session.client is None:
             if kind == "websocket.close":
                 session.deny()
@@ -236,7 +237,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
                 "Refused, and yes by returning nothing"
             )
 
-    async def _open(self) -> None:
+    async def _open(self, *, is_v1: bool) -> None:
         """Register the accepted socket."""
         presence.gateway_opened(self.scope)
         settings = get_settings()
@@ -250,7 +251,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
             endpoint=self._gateway_session,
         )
         await self._gateway_session.open(
-            select_transport(peer), about=self._about(), namespace=self.room_namespace
+            select_transport(peer),
+            about=self._about(),
+            namespace=self.room_namespace,
+            is_v1=is_v1,
         )
         await self.on_connect()
 

@@ -45,7 +45,7 @@ def broadcast_to_room(
 ) -> None:
     """Send an event to every client in `room` of `tenant`; `namespace` is a `room_namespace`."""
     group = group_name(room, tenant, namespace=namespace)
-    _layer().publish_now(group, encode_event(event, data))
+    _layer().publish_now(group, encode_event(event, data, room=room))
 
 
 async def abroadcast_to_room(
@@ -58,7 +58,7 @@ async def abroadcast_to_room(
 ) -> None:
     """Do what `broadcast_to_room` does, in async code."""
     group = group_name(room, tenant, namespace=namespace)
-    await _layer().publish(group, encode_event(event, data))
+    await _layer().publish(group, encode_event(event, data, room=room))
 
 
 def send_to(channel_name: str, event: str, data: Any = None) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 from arcly_channels.identity.claims import Access
+from arcly_channels.wire.protocol import RESERVED
 
-Handler = Callable[[Any, Any], Awaitable[None]]
+Handler = Callable[[Any, Any], Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 
 _MARK = "_arcly_subscription"
@@ -37,6 +38,8 @@ def subscribe(
     """
     if not isinstance(event, str) or not event:
         raise TypeError(f'@subscribe wants the name of an event, as in @subscribe("x"): {event!r}')
+    if event.startswith(RESERVED):
+        raise TypeError(f"{event!r}: names that begin with {RESERVED} are the protocol's own")
     subscription = Subscription(event, Access.of(roles, perms, where=f"@subscribe({event!r})"))
 
     def mark(handler: H) -> H:

@@ -7,8 +7,9 @@ local half. What the relay brings from elsewhere runs the local half only.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -30,6 +31,7 @@ from arcly_channels.layers.waiter import Waiter
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 from arcly_channels.wire.events import frame_of
+from arcly_channels.wire.protocol import bye_frame
 
 
 class GatewayLayer(BaseChannelLayer):
@@ -51,6 +53,8 @@ class GatewayLayer(BaseChannelLayer):
         self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
         self.closings = Closings()
         """What was closed here a moment ago, for clients that were still on their way in."""
+        self.node = secrets.token_hex(4)
+        """What tells this layer from those of other processes."""
         self._handler_errors = 0
         self._lock = threading.Lock()  # Guards the number of errors.
 
@@ -150,12 +154,18 @@ class GatewayLayer(BaseChannelLayer):
             pump = self._pumps[loop] = Pump(loop)
         return pump
 
-    def connect(self, channel: str, outbox: Outbox, about: str = "") -> int:
+    def connect(
+        self,
+        channel: str,
+        outbox: Outbox,
+        about: str = "",
+        greet: Callable[[int], Frame] | None = None,
+    ) -> int:
         """Register a gateway's connection, and return its id; its groups are rooms from then on.
 
-        `about` is who that is, for the log.
+        `about` is who that is, for the log; `greet` makes its first frame, from the id.
         """
-        connection = self.registry.add(outbox, channel, about)
+        connection = self.registry.add(outbox, channel, about, greet)
         for group in self._channels.groups_of(channel):
             self._channels.leave(group, channel)
             self.registry.join(connection.id, group)
@@ -168,14 +178,33 @@ class GatewayLayer(BaseChannelLayer):
             self.registry.remove(connection.id)
         self._channels.forget(channel)
 
-    async def join(self, id: int, group: str) -> bool:
-        """Put a gateway's connection into a group; return whether that changed anything."""
+    def spread(self) -> int:
+        """Return over how many milliseconds the clients should come back, if all had to go."""
+        return round(1000 * len(self.registry) / get_settings().RECONNECT_RATE)
+
+    def bye(self, code: int, reason: str) -> Frame:
+        """Make the last frame of a connection that is closed with `code`."""
+        return bye_frame(code, reason, self.spread())
+
+    async def join(self, id: int, group: str, first: Frame | None = None) -> bool:
+        """Put a gateway's connection into a group; return whether that changed anything.
+
+        `first` is a frame that it gets before any of the group.
+        """
         await self._relay.follow(group)
+        # No await between these lines: nothing of the group may come between.
+        if first is not None:
+            self.registry.deliver(One(id), first)
         return self.registry.join(id, group)
 
-    async def leave(self, id: int, group: str) -> bool:
-        """Take a gateway's connection out of a group; return whether that changed anything."""
+    async def leave(self, id: int, group: str, last: Frame | None = None) -> bool:
+        """Take a gateway's connection out of a group; return whether that changed anything.
+
+        `last` is a frame that it gets after all of the group.
+        """
         has_left = self.registry.leave(id, group)
+        if last is not None:
+            self.registry.deliver(One(id), last)
         await self._relay.unfollow(group)
         return has_left
 

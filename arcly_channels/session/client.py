@@ -11,6 +11,7 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.rooms import TenantLike, group_name, lobby_name
 from arcly_channels.wire import protocol
+from arcly_channels.wire.envelope import Ref
 from arcly_channels.wire.events import encode_event
 
 
@@ -68,6 +69,11 @@ class ClientHandle:
         return self._outbox.pending_bytes
 
     @property
+    def is_v1(self) -> bool:
+        """Whether the client speaks `arcly.v1`, and not just the bare envelope."""
+        return self._outbox.bye is not None
+
+    @property
     def is_gone(self) -> bool:
         """Whether the socket is closed, so that nothing happens here any more."""
         is_closed = self._outbox.close_code is not None and not self._is_farewell
@@ -102,36 +108,55 @@ class ClientHandle:
     ) -> None:
         """Send an event to every client in `room` of this client's tenant, itself included."""
         if not self.is_gone:
-            await self._publish(self._group_of(room), event, data, exclude_self)
+            group = self._group_of(room)
+            await self._publish(group, event, data, exclude_self, room=room)
 
     async def join_room(self, room: str) -> None:
         """Put this client into `room`: it gets what is broadcast there from now on.
 
-        Raises `EventRefused` with the code `too_many_rooms` when it is in
-        `MAX_ROOMS_PER_CONNECTION` others.
+        With `arcly.v1` it is told so first. Raises `EventRefused` with the code `too_many_rooms`
+        when it is in `MAX_ROOMS_PER_CONNECTION` others.
         """
+        await self.join(room)
+
+    async def leave_room(self, room: str) -> None:
+        """Take this client out of `room`. With `arcly.v1` it is told so last."""
+        await self.leave(room)
+
+    async def join(self, room: str, ref: Ref = None) -> None:
+        """Do what `join_room` does, in reply to `ref`. For the gateway's own use."""
         if self.is_gone:
             return
         group = self._group_of(room)
         limit = get_settings().MAX_ROOMS_PER_CONNECTION
         if 0 < limit <= self._rooms and not self._layer.registry.is_in(self.id, group):
             raise EventRefused(protocol.TOO_MANY_ROOMS, f"one client is in at most {limit} rooms")
-        if await self._layer.join(self.id, group):
+        joined = protocol.room_frame(protocol.JOINED, room, ref) if self.is_v1 else None
+        if await self._layer.join(self.id, group, joined):
             self._rooms += 1
 
-    async def leave_room(self, room: str) -> None:
-        """Take this client out of `room`."""
+    async def leave(self, room: str, ref: Ref = None) -> None:
+        """Do what `leave_room` does, in reply to `ref`. For the gateway's own use."""
         if not self.is_gone:
             group = self._group_of(room)
-            if await self._layer.leave(self.id, group):
+            left = protocol.room_frame(protocol.LEFT, room, ref) if self.is_v1 else None
+            if await self._layer.leave(self.id, group, left):
                 self._rooms = max(0, self._rooms - 1)  # Others may have put it in there.
 
     def _group_of(self, room: str) -> str:
         return group_name(room, self.tenant, namespace=self.namespace)
 
-    async def _publish(self, group: str | None, event: str, data: Any, exclude_self: bool) -> None:
+    async def _publish(
+        self,
+        group: str | None,
+        event: str,
+        data: Any,
+        exclude_self: bool,
+        *,
+        room: str | None = None,
+    ) -> None:
         exclude = self.id if exclude_self else None
-        await self._layer.publish(group, encode_event(event, data), exclude=exclude)
+        await self._layer.publish(group, encode_event(event, data, room=room), exclude=exclude)
 
     def __repr__(self) -> str:
         return f"<ClientHandle {self.id}{' (gone)' if self.is_gone else ''}>"

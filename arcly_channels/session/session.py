@@ -17,6 +17,8 @@ from arcly_channels.session.client import ClientHandle
 from arcly_channels.session.guard import Authorize, Guard
 from arcly_channels.session.limits import places
 from arcly_channels.transports.base import Transport
+from arcly_channels.wire import protocol
+from arcly_channels.wire.envelope import MAX_BYTES, Frame
 
 
 class State(enum.Enum):
@@ -88,11 +90,17 @@ class Session:
         self._state = State.CLOSING
 
     async def open(
-        self, transport: Transport, *, about: str = "", namespace: str | None = None
+        self,
+        transport: Transport,
+        *,
+        about: str = "",
+        namespace: str | None = None,
+        is_v1: bool = False,
     ) -> None:
         """Register a client whose connection was accepted, and put it into the groups it is in.
 
-        `about` is who that is, for the log, and `namespace` that of its rooms.
+        `about` is who that is, for the log, and `namespace` that of its rooms. A client that speaks
+        `arcly.v1` (`is_v1`) is welcomed before anything else, and told why when it has to go.
         """
         settings, layer, guard = get_settings(), self._layer, self.guard
         self.transport = transport
@@ -101,8 +109,9 @@ class Session:
             transport,
             max_frames=settings.OUTBOUND_BUFFER,
             max_bytes=settings.OUTBOUND_BUFFER_BYTES,
+            bye=layer.bye if is_v1 else None,
         )
-        id = layer.connect(self._channel, outbox, about)
+        id = layer.connect(self._channel, outbox, about, self._welcome if is_v1 else None)
         self._connection = layer.registry.get(id)
         self.client = ClientHandle(
             layer, outbox, id, claims=guard.claims, tenant=guard.tenant, namespace=namespace
@@ -174,6 +183,18 @@ class Session:
                 places.give_back(self)
 
     # Inside
+
+    def _welcome(self, id: int) -> Frame:
+        settings, claims = get_settings(), self.guard.claims
+        return protocol.welcome_frame(
+            f"{self._layer.node}-{id}",
+            spread=self._layer.spread(),
+            exp=None if claims is None else claims.get("exp"),
+            limits={
+                "frame": MAX_BYTES,
+                "rooms": settings.MAX_ROOMS_PER_CONNECTION,
+            },
+        )
 
     @property
     def _closed_with(self) -> int | None:

@@ -35,17 +35,21 @@ class Frame:
     """One encoded message: the object that every recipient's outbox holds.
 
     `wire` is its bytes as a server sends them, unfragmented (RFC 6455, section 5.2), made once for
-    all recipients; `size` is the number of bytes of its payload alone. A frame is never changed
-    after it was made, and may be shared between threads.
+    all recipients; `size` is the number of bytes of its payload alone, with its tag. A frame is
+    never changed after it was made, and may be shared between threads.
+
+    A `tag` is what replaces the last brace of an envelope for the clients that are told more.
     """
 
-    __slots__ = ("_text", "is_text", "size", "wire")
+    __slots__ = ("_tag", "_tagged", "_text", "is_text", "size", "wire")
 
-    def __init__(self, payload: bytes, *, is_text: bool = True) -> None:
+    def __init__(self, payload: bytes, *, is_text: bool = True, tag: bytes = b"") -> None:
         self.is_text = is_text
-        self.size = len(payload)
-        self.wire = _header(is_text, self.size) + payload
+        self.size = len(payload) + len(tag)
+        self.wire = _header(is_text, len(payload)) + payload
         self._text: str | None = None
+        self._tag = tag
+        self._tagged: Frame | None = None
 
     @classmethod
     def from_text(cls, text: str) -> Frame:
@@ -60,7 +64,16 @@ class Frame:
     @property
     def payload(self) -> bytes:
         """The message's bytes; UTF-8 when `is_text`."""
-        return self.wire[len(self.wire) - self.size :]
+        return self.wire[len(self.wire) - self.size + len(self._tag) :]
+
+    @property
+    def tagged(self) -> Frame:
+        """The frame with its tag, made when it is first asked for; itself where it has none."""
+        if not self._tag:
+            return self
+        if self._tagged is None:
+            self._tagged = Frame(self.payload[:-1] + self._tag)
+        return self._tagged
 
     @property
     def text(self) -> str:
@@ -87,10 +100,12 @@ def encode(
     *,
     default: Default | None = None,
     ref: Ref = None,
+    room: str | None = None,
     max_bytes: int = 0,
 ) -> Frame:
     """Encode an envelope; a `ref` other than `None` is added beside event and data.
 
+    A `room` is added in the tagged frame only.
     Raises `EnvelopeError` naming the value that cannot be written, and for a frame of more than
     `max_bytes`, unless that is 0. NaN and the infinities become null.
     Nothing is sent in place of data that cannot be written, which would hide the bug.
@@ -102,9 +117,11 @@ def encode(
         envelope["ref"] = ref
     convert = _with_tuples(default)
     try:
-        return limited(Frame(orjson.dumps(envelope, convert, OPTIONS)), max_bytes)
+        payload = orjson.dumps(envelope, convert, OPTIONS)
+        tag = b"" if room is None else b',"room":%b}' % orjson.dumps(room)
     except TypeError as error:
-        raise blame(envelope, convert) from error
+        raise blame({**envelope, "room": room}, convert) from error
+    return limited(Frame(payload, tag=tag), max_bytes)
 
 
 def limited(frame: Frame, max_bytes: int) -> Frame:

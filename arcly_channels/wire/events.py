@@ -8,8 +8,10 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from arcly_channels.conf.settings import get_settings
+from arcly_channels.exceptions import EnvelopeError
 from arcly_channels.wire import envelope
 from arcly_channels.wire.envelope import Frame, Ref
+from arcly_channels.wire.protocol import REPLY, RESERVED
 
 EVENT = "gateway.event"
 
@@ -21,14 +23,26 @@ def _default(value: Any) -> Any:
     return dict(value) if isinstance(value, MappingProxyType) else _django_default(value)
 
 
-def encode_event(event: str, data: Any, *, ref: Ref = None) -> Frame:
-    """Encode an envelope, with Django's usual values written as `DjangoJSONEncoder` does.
+def encode_event(event: str, data: Any, *, room: str | None = None) -> Frame:
+    """Encode an event, with Django's usual values written as `DjangoJSONEncoder` does.
 
     Model instances and querysets are refused: raises `EnvelopeError` naming the value. It does so
-    too for a frame of more than `MAX_FRAME_BYTES`, which bounds what waits for a slow client.
+    too for a frame of more than `MAX_FRAME_BYTES`, which bounds what waits for a slow client, and
+    for a name that begins with `gateway:`, as only the protocol's own do.
     """
+    if isinstance(event, str) and event.startswith(RESERVED):
+        raise EnvelopeError("event", f"names that begin with {RESERVED} are the protocol's own")
+    return _encode(event, data, room=room)
+
+
+def encode_reply(data: Any, ref: Ref) -> Frame:
+    """Encode what a handler has returned, under the same rules."""
+    return _encode(REPLY, data, ref=ref)
+
+
+def _encode(event: str, data: Any, **more: Any) -> Frame:
     max_bytes = get_settings().MAX_FRAME_BYTES
-    return envelope.encode(event, data, default=_default, ref=ref, max_bytes=max_bytes)
+    return envelope.encode(event, data, default=_default, max_bytes=max_bytes, **more)
 
 
 def frame_of(message: dict[str, Any]) -> Frame | None:

@@ -1,16 +1,32 @@
-"""The words of the protocol `arcly.v1`, and the frames that this side sends of its own accord."""
+"""The words of the protocol, and the frames that this side sends of its own accord.
+
+`docs/reference/protocol.md` describes it: the bare envelope, and what `arcly.v1` adds to it.
+"""
 
 from __future__ import annotations
 
-from arcly_channels.close_codes import CloseCode
+import time
+from typing import Any
+
+from arcly_channels.close_codes import CloseCode, Reconnect
 from arcly_channels.wire.envelope import Frame, Ref, encode
 
 SUBPROTOCOL = "arcly.v1"
-"""What a client offers that understands `gateway:bye`."""
+"""What a client offers that wants more than the bare envelope."""
 
 # Events
 
 ERROR = "error"
+RESERVED = "gateway:"
+"""What the names of the protocol's own events begin with, and no other's."""
+WELCOME = "gateway:welcome"
+REPLY = "gateway:reply"
+JOIN = "gateway:join"
+JOINED = "gateway:joined"
+LEAVE = "gateway:leave"
+LEFT = "gateway:left"
+PING = "gateway:ping"
+PONG = "gateway:pong"
 BYE = "gateway:bye"
 REFRESH = "auth.refresh"
 REFRESHED = "auth.refreshed"
@@ -29,19 +45,49 @@ MAX_TEXT = 4096
 """How many characters an error's code, its message and a reason may have; the rest is cut."""
 
 
-def error_frame(code: object, message: object, ref: Ref = None) -> Frame:
+def error_frame(
+    code: object, message: object, ref: Ref = None, *, retry_after: float | None = None
+) -> Frame:
     """Make the reply to a frame that could not be obeyed; it cannot fail, whatever is said in it.
 
-    `ref` is that of an `Event` or a `MalformedFrame`, which were looked at.
+    `ref` is that of an `Event` or a `MalformedFrame`, which were looked at. `retry_after` is after
+    how many seconds it is worth to try again, if it is.
     """
-    return encode(ERROR, {"code": _text(code), "message": _text(message)}, ref=ref)
+    error: dict[str, Any] = {"code": _text(code), "message": _text(message)}
+    if retry_after is not None:
+        error["retry_after"] = round(retry_after, 3)
+    return encode(ERROR, error, ref=ref)
 
 
-def bye_frame(code: int, reason: str) -> Frame:
-    """Make the farewell of a close with `code`, which says how to reconnect; it cannot fail."""
-    known = {int(each): each.reconnect for each in CloseCode}
-    bye = {"code": int(code), "reason": _text(reason), "reconnect": known.get(code, "no")}
-    return encode(BYE, bye)
+def bye_frame(code: int, reason: str, spread: int = 0) -> Frame:
+    """Make the farewell of a close with `code`, which says how to reconnect; it cannot fail.
+
+    `spread` is that of codes which have none of their own, in milliseconds.
+    """
+    bye: dict[str, Any] = {"code": int(code), "reason": _text(reason)}
+    known = next((each for each in CloseCode if each == code), None)
+    if known is None or known.reconnect is Reconnect.NO:
+        return encode(BYE, bye | {"reconnect": Reconnect.NO})
+    own = known.spread
+    times = {"after": known.after, "spread": spread if own is None else own}
+    return encode(BYE, bye | {"reconnect": known.reconnect} | times)
+
+
+def welcome_frame(id: str, *, spread: int, exp: float | None, limits: dict[str, int]) -> Frame:
+    """Make the greeting of a connection, which tells the client what it has to know.
+
+    `spread` is over how many milliseconds to come back where no bye has said it, and `exp` when the
+    claims end, by the clock that `time` shows.
+    """
+    welcome: dict[str, Any] = {"id": id, "spread": spread, "time": time.time()}
+    if exp is not None:
+        welcome["exp"] = exp
+    return encode(WELCOME, welcome | {"limits": limits})
+
+
+def room_frame(event: str, room: str, ref: Ref = None) -> Frame:
+    """Make the note that a client has joined or left a room."""
+    return encode(event, {"room": room}, ref=ref)
 
 
 def _text(value: object) -> str:

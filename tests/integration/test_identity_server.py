@@ -216,7 +216,7 @@ async def test_refused_with_a_word(
         assert event == "gateway:bye"
         assert data["code"] == code
         assert data["reason"]
-        assert data["reconnect"] == {4401: "after a new token", 4403: "no"}[code]
+        assert data["reconnect"] == {4401: "token", 4403: "no"}[code]
         assert await closed(socket) == code
 
 

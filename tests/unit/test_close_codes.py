@@ -9,19 +9,20 @@ from arcly_channels.close_codes import CloseCode, shortened
 
 
 def test_codes_are_these() -> None:
-    assert {code.name: (int(code), code.reconnect) for code in CloseCode} == {
-        "NORMAL": (1000, "no"),
-        "NO_STATUS": (1005, "with back-off"),
-        "MESSAGE_TOO_BIG": (1009, "no"),
-        "INTERNAL_ERROR": (1011, "with back-off"),
-        "SERVICE_RESTART": (1012, "yes, spread over time"),
-        "SLOW_CONSUMER": (4008, "yes, with back-off, then resync"),
-        "RESYNC": (4010, "yes"),
-        "IDLE_TIMEOUT": (4012, "yes"),
-        "UNAUTHENTICATED": (4401, "after a new token"),
-        "FORBIDDEN": (4403, "no"),
-        "TOO_MANY_CONNECTIONS": (4409, "with back-off"),
-        "RATE_LIMITED": (4429, "with back-off"),
+    found = {code.name: (int(code), code.reconnect, code.after, code.spread) for code in CloseCode}
+    assert found == {
+        "NORMAL": (1000, "no", 0, None),
+        "NO_STATUS": (1005, "yes", 0, None),
+        "MESSAGE_TOO_BIG": (1009, "no", 0, None),
+        "INTERNAL_ERROR": (1011, "yes", 0, None),
+        "SERVICE_RESTART": (1012, "yes", 0, None),
+        "SLOW_CONSUMER": (4008, "yes", 1000, 4000),
+        "RESYNC": (4010, "yes", 0, None),
+        "IDLE_TIMEOUT": (4012, "yes", 0, None),
+        "UNAUTHENTICATED": (4401, "token", 0, 1000),
+        "FORBIDDEN": (4403, "no", 0, None),
+        "TOO_MANY_CONNECTIONS": (4409, "yes", 5000, 10_000),
+        "RATE_LIMITED": (4429, "yes", 5000, 10_000),
     }
 
 

@@ -29,7 +29,17 @@ def test_error_has_code_message_and_ref() -> None:
 
 def test_bye_says_how_to_reconnect() -> None:
     bye = data_of(protocol.bye_frame(CloseCode.SLOW_CONSUMER, "slow").text)
-    assert bye == {"code": 4008, "reason": "slow", "reconnect": CloseCode.SLOW_CONSUMER.reconnect}
+    assert bye == {
+        "code": 4008,
+        "reason": "slow",
+        "reconnect": "yes",
+        "after": 1000,
+        "spread": 4000,
+    }
+
+
+def test_bye_spreads_those_who_come_back_as_told() -> None:
+    assert data_of(protocol.bye_frame(CloseCode.SERVICE_RESTART, "", 1500).text)["spread"] == 1500
 
 
 def test_code_of_ones_own_is_not_for_reconnecting() -> None:
