@@ -28,6 +28,7 @@ from arcly_channels.gateway.publish import (
     send_to,
 )
 from arcly_channels.gateway.subscriptions import subscribe
+from arcly_channels.reasons import DisconnectReason
 from arcly_channels.rooms import group_name
 from arcly_channels.session.client import ClientHandle
 
@@ -35,6 +36,7 @@ __all__ = [
     "ArclyError",
     "ClientHandle",
     "CloseCode",
+    "DisconnectReason",
     "EnvelopeError",
     "EventRefused",
     "GatewayConsumer",

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.reasons import DisconnectReason
 
 
 class LayerCollector:
@@ -51,6 +52,14 @@ class LayerCollector:
             count = sum(layer.counts[f"dropped_{reason}"] for layer in layers)
             dropped.add_metric([reason], count)
         yield dropped
+        ended = CounterMetricFamily(
+            "arcly_disconnects", "Connections that have ended.", labels=["reason"]
+        )
+        for reason in DisconnectReason:
+            ended.add_metric(
+                [reason.value], sum(layer.disconnects[reason.value] for layer in layers)
+            )
+        yield ended
         yield CounterMetricFamily(
             "arcly_handler_errors",
             "Events whose handler raised an unexpected exception.",

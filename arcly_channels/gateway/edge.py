@@ -24,6 +24,7 @@ from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.configured import gateway_layer
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.processes import presence
+from arcly_channels.reasons import DisconnectReason
 from arcly_channels.rooms import TenantLike
 from arcly_channels.session.guard import Guard
 from arcly_channels.session.session import Session, State
@@ -116,6 +117,11 @@ class SessionConsumer(AsyncWebsocketConsumer):
         """The tenant this client belongs to."""
         tenant: TenantLike | None = self.scope.get("tenant")
         return tenant
+
+    @property
+    def disconnect_reason(self) -> DisconnectReason | None:
+        """Why the connection ended, in `on_disconnect`; None before."""
+        return self._gateway_session.disconnect_reason
 
     # The life of a connection
 

@@ -22,6 +22,7 @@ from arcly_channels.conf.identity import TENANT_ID_HINT, is_tenant_id
 from arcly_channels.fork import ForkSafeLock
 from arcly_channels.identity.claims import Claims
 from arcly_channels.layers.configured import close_group_now
+from arcly_channels.reasons import SUSPENDED
 from arcly_channels.rooms import lobby_name
 
 
@@ -258,7 +259,7 @@ def _registry_of_settings() -> TenantRegistry:
 
 
 def _close_sockets(id: str) -> None:
-    close_group_now(lobby_name(id), CloseCode.FORBIDDEN, "the tenant is suspended")
+    close_group_now(lobby_name(id), CloseCode.FORBIDDEN, SUSPENDED)
 
 
 def _by_id(tenants: Iterable[Any]) -> dict[str, Tenant]:

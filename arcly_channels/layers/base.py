@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -56,7 +57,9 @@ class GatewayLayer(BaseChannelLayer):
         self.node = secrets.token_hex(4)
         """What tells this layer from those of other processes."""
         self._handler_errors = 0
-        self._lock = threading.Lock()  # Guards the number of errors.
+        self.disconnects: Counter[str] = Counter()
+        """How many connections of gateways have ended, by reason."""
+        self._lock = threading.Lock()  # Guards the numbers.
 
     # The Channels specification
 
@@ -274,6 +277,11 @@ class GatewayLayer(BaseChannelLayer):
         """Count an event whose handler failed."""
         with self._lock:
             self._handler_errors += 1
+
+    def count_disconnect(self, reason: str) -> None:
+        """Count the end of a gateway's connection."""
+        with self._lock:
+            self.disconnects[reason] += 1
 
     @property
     def counts(self) -> Mapping[str, int]:

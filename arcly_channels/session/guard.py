@@ -18,14 +18,12 @@ from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
 from arcly_channels.identity.verifier import get_verifier
 from arcly_channels.layers.closings import Closings
+from arcly_channels.reasons import EXPIRED, SUSPENDED
 from arcly_channels.rooms import TenantLike, lobby_name, tenant_id
 from arcly_channels.wire import protocol
 
 Authorize = Callable[[], Awaitable[None]]
 """Decides about the claims in force; raises `Refused` to say no."""
-
-EXPIRED = "the token has expired"
-SUSPENDED = "the tenant is suspended"
 
 LONGEST_WAIT = 3600.0
 """Seconds until the clock is looked at again, which somebody may have set meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Awaitable, Callable
 
 from arcly_channels.close_codes import CloseCode
@@ -13,12 +14,15 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.rows import Connection
 from arcly_channels.identity.claims import Claims
 from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.reasons import DisconnectReason, of_close, of_peer
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.session.guard import Authorize, Guard
 from arcly_channels.session.limits import places
 from arcly_channels.transports.base import Transport
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import MAX_BYTES, Frame
+
+logger = logging.getLogger(__name__)
 
 
 class State(enum.Enum):
@@ -51,6 +55,7 @@ class Session:
         "_state",
         "abandon",
         "client",
+        "disconnect_reason",
         "guard",
         "transport",
     )
@@ -68,6 +73,8 @@ class Session:
         self.transport: Transport | None = None
         self._connection: Connection | None = None
         self._peer_code: int | None = None
+        self.disconnect_reason: DisconnectReason | None = None
+        """Why the connection ended, once it has."""
         self.client: ClientHandle | None = None
         """The handle to the client, once it is registered."""
 
@@ -159,7 +166,7 @@ class Session:
     def peer_left(self, code: int) -> int:
         """Note that the peer is gone, with its close code; return the one that counts."""
         self._peer_code = code
-        self._begin_farewell()
+        self._begin_farewell(code)
         return self._code_or(code)
 
     async def end(self, code: int, goodbye: Callable[[int], Awaitable[None]]) -> None:
@@ -170,10 +177,11 @@ class Session:
         """
         if self._state is State.GONE:
             return
-        self._begin_farewell()
+        self._begin_farewell(code)
         self._state = State.GONE
         try:
             if self.client is not None:
+                self._tell(self._code_or(code))
                 await goodbye(self._code_or(code))
         finally:
             self._layer.disconnect(self._channel)
@@ -216,13 +224,27 @@ class Session:
         except Refused as refusal:
             self.close(refusal.code, refusal.reason)
 
-    def _begin_farewell(self) -> None:
+    def _begin_farewell(self, code: int) -> None:
         """Let the client's handle speak for the goodbye: its handlers have ended."""
         self.guard.stop_watching()
+        self.disconnect_reason = self.disconnect_reason or self._why(code)
         if self._state is State.OPEN:
             self._state = State.CLOSING
         if self.client is not None:
             self.client.begin_farewell()
+
+    def _why(self, otherwise: int) -> DisconnectReason:
+        """Return why this ends; `otherwise` is the code where neither side has closed yet."""
+        if self._outbox is not None and self._outbox.close_code is not None:
+            return of_close(self._outbox.close_code, self._outbox.close_reason)
+        return of_close(otherwise) if self._peer_code is None else of_peer(self._peer_code)
+
+    def _tell(self, code: int) -> None:
+        """Count the end of a connection, and note it in the log."""
+        reason = (self.disconnect_reason or DisconnectReason.ERROR).value
+        self._layer.count_disconnect(reason)
+        id = None if self.client is None else self.client.id
+        logger.info("Connection %s ended: %s, with code %d", id, reason, code)
 
     async def _hang_up(self, code: int) -> None:
         """Close the connection, behind what the client was sent, and let go of its transport."""

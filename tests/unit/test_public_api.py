@@ -10,6 +10,7 @@ def test_public_names_are_these() -> None:
         "ArclyError",
         "ClientHandle",
         "CloseCode",
+        "DisconnectReason",
         "EnvelopeError",
         "EventRefused",
         "GatewayConsumer",

@@ -357,3 +357,15 @@ async def test_nothing_is_left_of_a_consumer_cancelled_at_any_wait(
             break
     assert ThisBusy.disconnects == [1001]
     assert waits > 10
+
+
+async def test_reason_is_there_in_on_disconnect() -> None:
+    reasons = []
+
+    class Tells(Recorded):
+        async def on_disconnect(self, code: int) -> None:
+            reasons.append(self.disconnect_reason)
+
+    async with connected(Tells.as_asgi()) as socket:
+        await socket.send("hello")
+    assert reasons == ["client"]
