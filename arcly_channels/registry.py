@@ -21,8 +21,6 @@ class ConnectionRegistry(Connections):
     Ids are integers; an unknown one is ignored everywhere. No method waits for a client.
     """
 
-    _idle_reaped = 0
-
     def register(self, outbox: Outbox, claims: Mapping[str, Any] | None = None) -> int:
         """Add a connection and return its id, which no other connection of this process has."""
         about = "" if claims is None else f"user {claims.get('sub')!r}"
@@ -46,7 +44,7 @@ class ConnectionRegistry(Connections):
         now = self.clock()
         stale = [each.id for each in self if now - each.last_seen > max_idle_seconds]
         reaped = [id for id in stale if self.close(One(id), CloseCode.IDLE_TIMEOUT)]
-        self._idle_reaped += len(reaped)
+        self.idle_reaped += len(reaped)
         return reaped
 
     def close_all(self, code: int = CloseCode.SERVICE_RESTART) -> int:
@@ -64,11 +62,6 @@ class ConnectionRegistry(Connections):
     def connection_count(self) -> int:
         """Return the number of connections, at a cost that does not grow with it."""
         return len(self)
-
-    @property
-    def idle_reaped(self) -> int:
-        """How many connections `sweep_idle` closed."""
-        return self._idle_reaped
 
     def join_room(self, id: int, room: str) -> None:
         """Add a connection to a room."""

@@ -21,7 +21,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 # fmt: off
 ORDER = (
     "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "idle", "layer", "offer",
-    "crowd", "slow_readers", "pings", "joins", "neighbours",
+    "heartbeat", "crowd", "slow_readers", "pings", "joins", "neighbours",
 )
 # fmt: on
 HIGHLIGHTS = (

@@ -14,7 +14,7 @@ import socket
 from time import monotonic, perf_counter, process_time, sleep
 from typing import Any, NamedTuple
 
-from .wire import Dialect, FrameReader, client_frame, frame_size, upgrade_request
+from .wire import TEXT, Dialect, FrameReader, client_frame, frame_size, upgrade_request
 
 NUMBER = re.compile(rb'"n":"(\d{20})"')
 _BUFFER = 1 << 18
@@ -80,7 +80,9 @@ class Client:
         return data
 
     def _take(self, data: bytes) -> None:
-        for _, payload in self._reader.feed(data):
+        for opcode, payload in self._reader.feed(data):
+            if opcode != TEXT:
+                continue  # A ping, say.
             name, value = self._dialect.decode(payload.decode())
             if name:
                 self._events.append((name, value))

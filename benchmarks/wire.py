@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .servers.commands import CONTROL_PATH, MEMBER_PATH
 
-TEXT, CLOSE, PING = 1, 8, 9
+TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
 def upgrade_request(port: int, path: str) -> bytes:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
+from websockets import Subprotocol
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -86,6 +87,7 @@ def connected(
     path: str = "/ws/chat/",
     *,
     host: str | None = None,
+    subprotocol: str | None = None,
 ) -> Iterator[Client]:
     """Connect to a gateway of `server`; without `headers`, as a page of that server would.
 
@@ -95,5 +97,8 @@ def connected(
         headers = {"Origin": server.url}
     connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
     url = f"ws://{host or server.host}{path}"
-    with connect(url, sock=connection, additional_headers=headers) as websocket:
+    subprotocols = None if subprotocol is None else [Subprotocol(subprotocol)]
+    with connect(
+        url, sock=connection, additional_headers=headers, subprotocols=subprotocols
+    ) as websocket:
         yield Client(websocket)

@@ -18,6 +18,9 @@ class Peer:
         self.seconds_held_up = 0.0
         self.unread_bytes: int | None = None
 
+    def ask(self, outbox: Outbox) -> bool:
+        return False
+
     def held_up(self) -> float:
         return self.seconds_held_up
 

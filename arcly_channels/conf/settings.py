@@ -53,9 +53,9 @@ class Settings:
     MAX_ROOMS_PER_CONNECTION: int = _number(100, whole=True)
     """How many rooms one client may be in at a time; 0 is no limit."""
     PING_INTERVAL: float = _number(20)
-    """Reserved for liveness; not in force yet."""
+    """How often a client is asked for a sign of life where its answer shows; 0 is never."""
     IDLE_TIMEOUT: float = _number(60)
-    """Reserved for liveness; not in force yet."""
+    """How long a client that is asked may give no sign of life; 0 is for ever."""
     RECONNECT_RATE: float = _number(500, least=1)
     """How many clients should come back in a second after a restart; `arcly.v1` tells them."""
     DRAIN_DEADLINE: float = _number(10)
@@ -151,7 +151,17 @@ def problems(given: object) -> list[Problem]:
     if given.get("TENANT_STRATEGY") is None and ("TENANTS" in given or "TENANT_FALLBACK" in given):
         hint = 'Say how a request names its tenant, as in {"SUBDOMAIN": "example.com"}.'
         found.append(Problem(f"{NAME} has tenants and no TENANT_STRATEGY", hint))
+    if not found:
+        found.extend(_contradictions(Settings(**given)))
     return found
+
+
+def _contradictions(settings: Settings) -> list[Problem]:
+    """Return what is wrong with values of which each could be used by itself."""
+    if 0 < settings.IDLE_TIMEOUT <= settings.PING_INTERVAL:
+        hint = "Raise IDLE_TIMEOUT, or set PING_INTERVAL to a third of it."
+        return [Problem(f"{NAME}: clients would be closed before they are asked", hint)]
+    return []
 
 
 def _is_number(value: object, *, least: int, whole: bool) -> bool:

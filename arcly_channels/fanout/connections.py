@@ -15,6 +15,7 @@ from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
 from arcly_channels.fanout.evictions import Evictions
 from arcly_channels.fanout.groups import Groups
+from arcly_channels.fanout.heartbeat import Heartbeat
 from arcly_channels.fanout.lanes import Lane, Lanes
 from arcly_channels.fanout.liveness import Liveness
 from arcly_channels.fanout.outbox import Outbox, offer
@@ -34,7 +35,9 @@ class Connections:
     """Connections and groups, split over `shards` shards (default: four for every processor).
 
     `clock` returns seconds that never go back. `stall_timeout` returns for how many seconds a
-    client may take nothing of what waits for it before it is evicted; 0 for ever.
+    client may take nothing of what waits for it before it is evicted; 0 for ever. `ping_interval`
+    and `idle_timeout` return how many seconds pass until a client is asked for a sign of life, and
+    until it is closed without one.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class Connections:
         shards: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         stall_timeout: Callable[[], float] = lambda: STALL_TIMEOUT,
+        ping_interval: Callable[[], float] = lambda: 0,
+        idle_timeout: Callable[[], float] = lambda: 0,
     ) -> None:
         count = 4 * (os.cpu_count() or 1) if shards is None else shards
         if count < 1:
@@ -50,6 +55,8 @@ class Connections:
         self.shards = count
         self.clock = clock
         self._stall_timeout = stall_timeout
+        self._ping_interval = ping_interval
+        self._idle_timeout = idle_timeout
         self._start_empty()
 
     @runs_again_in_children
@@ -61,6 +68,11 @@ class Connections:
         self._lanes = Lanes()
         self.pacer = Pacer(self._lanes_of, self.clock)
         self._liveness = Liveness(self._stall_timeout, self._outboxes_in, self._evict_stalled)
+        self._heartbeat = Heartbeat(
+            self._ping_interval, self._idle_timeout, self._in_lane, self._reap, self.clock
+        )
+        self.idle_reaped = 0
+        """How many connections were closed because they gave no sign of life."""
         self._evictions = Evictions(self.clock)
 
     # Rows
@@ -89,6 +101,7 @@ class Connections:
             if channel:
                 self._by_channel[channel] = connection
         self._liveness.start(outbox.lane)  # Once it is there to be looked at.
+        self._heartbeat.start(outbox.lane)
         return connection
 
     def remove(self, id: int) -> Connection | None:
@@ -270,6 +283,12 @@ class Connections:
 
     def _outboxes_in(self, lane: Lane) -> list[Outbox]:
         return [outbox for each, of in self._by_lane(EVERYONE) if each is lane for outbox in of]
+
+    def _in_lane(self, lane: Lane) -> Iterator[Connection]:
+        return (connection for connection in self if connection.outbox.lane is lane)
+
+    def _reap(self, connection: Connection) -> None:
+        self.idle_reaped += self.close(One(connection.id), CloseCode.IDLE_TIMEOUT)
 
     def _leave_all(self, connection: Connection) -> None:
         groups, lane = connection.groups, connection.outbox.lane

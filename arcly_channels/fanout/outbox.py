@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import accumulate, islice
 from operator import attrgetter
 from typing import Protocol
@@ -29,10 +29,22 @@ _wire = attrgetter("wire")
 _size = attrgetter("size")
 
 
+class Dialect(Protocol):
+    """What a client understands that takes tagged frames."""
+
+    ping: Frame
+    """Asks for a sign of life."""
+
+    def bye(self, code: int, reason: str) -> Frame:
+        """Make the last frame of a connection that is closed."""
+
+
 class Drain(Protocol):
     """What empties an outbox: the part of `transports.base.Transport` that is used here."""
 
     def flush(self, outbox: Outbox) -> None: ...
+
+    def ask(self, outbox: Outbox) -> bool: ...
 
     def held_up(self) -> float: ...
 
@@ -57,12 +69,12 @@ class Outbox:
     """
 
     __slots__ = (
-        "bye",
         "close_code",
         "close_reason",
         "connection_id",
         "counted",
         "counted_bytes",
+        "dialect",
         "frames",
         "is_pressed",
         "lane",
@@ -81,7 +93,7 @@ class Outbox:
         *,
         max_frames: int = MAX_FRAMES,
         max_bytes: int = MAX_BYTES,
-        bye: Callable[[int, str], Frame] | None = None,
+        dialect: Dialect | None = None,
     ) -> None:
         if max_frames < 1 or max_bytes < 1:
             raise ValueError(f"an outbox holds at least 1, not {max_frames=} and {max_bytes=}")
@@ -89,11 +101,8 @@ class Outbox:
         self.transport = transport
         self.max_frames = max_frames
         self.max_bytes = max_bytes
-        self.bye = bye
-        """Makes the last frame, from the code and the reason of the close.
-
-        Only a client that understands tagged frames has one, and gets those.
-        """
+        self.dialect = dialect
+        """What the client understands beside the bare frames, if anything."""
         # An empty deque is ten times as large, and most are empty: only a long backlog is one.
         self.frames: list[Frame] | deque[Frame] = []
         self.counted = self.counted_bytes = 0
@@ -171,20 +180,20 @@ class Outbox:
             if self.quota == 0 and self.close_code is None:
                 self.quota = self._high_frames
             frame = frames.pop()
-            return frame.wire if self.bye is None else frame.tagged.wire
+            return frame.wire if self.dialect is None else frame.tagged.wire
         return b"".join(map(_wire, self.take_batch(limit)))
 
     def close(self, code: int, reason: str = "") -> None:
         """Take no more frames; have the transport close with `code` once the backlog is out.
 
         Only the first close counts. A `reason` is for the peer, and `shortened` in the close frame.
-        The `bye` follows the backlog, whatever the bounds are.
+        A bye follows the backlog, whatever the bounds are, where the client understands it.
         """
         if self.close_code is None:
             self.close_code = int(code)  # Autobahn, which Daphne is built on, takes no subclass.
             self.close_reason = shortened(reason)
-            if self.bye is not None and code != CUT:
-                self.frames.append(self.bye(code, reason))
+            if self.dialect is not None and code != CUT:
+                self.frames.append(self.dialect.bye(code, reason))
             self.quota = 0
             self._relieve()
             self.lane.ready.append(self)
@@ -213,6 +222,12 @@ class Outbox:
             self.discard()
             self.close(CloseCode.INTERNAL_ERROR)
 
+    def ask(self) -> bool:
+        """Ask the client for a sign of life; return whether its silence says anything."""
+        if self.transport is None or self.close_code is not None:
+            return False
+        return self.transport.ask(self)
+
     def unread(self) -> int | None:
         """Return how many bytes were written that the peer has not acknowledged, if that shows."""
         return None if self.transport is None else self.transport.unread()
@@ -227,7 +242,7 @@ class Outbox:
 
     def _spoken(self, frames: list[Frame]) -> list[Frame]:
         """Return frames in the form that the client understands."""
-        return frames if self.bye is None else [frame.tagged for frame in frames]
+        return frames if self.dialect is None else [frame.tagged for frame in frames]
 
     @property
     def _high_frames(self) -> int:

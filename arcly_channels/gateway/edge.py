@@ -138,7 +138,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._gateway_receive, self._gateway_send = receive, send
         guard = Guard(self._gateway_declaration.policy, scope, layer.closings)
         self._gateway_turns = turns = Turns()
-        self._gateway_session = session = Session(layer, self.channel_name, guard, turns.end)
+        self._gateway_session = session = Session(layer, self.channel_name, guard, turns)
         inbox = Inbox(layer, self.channel_name, self._take, session, turns)
         code = CloseCode.INTERNAL_ERROR
         try:

@@ -61,6 +61,11 @@ class Turns:
         finally:
             self._receiving = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is being handled, so that no other is received."""
+        return self._receiving is None
+
     def end(self) -> None:
         """End the consumer, after the message that it is handling, if any."""
         self.fail(StopConsumer())

@@ -32,7 +32,7 @@ from arcly_channels.layers.waiter import Waiter
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 from arcly_channels.wire.events import frame_of
-from arcly_channels.wire.protocol import bye_frame
+from arcly_channels.wire.protocol import V1
 
 
 class GatewayLayer(BaseChannelLayer):
@@ -54,6 +54,8 @@ class GatewayLayer(BaseChannelLayer):
         self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
         self.closings = Closings()
         """What was closed here a moment ago, for clients that were still on their way in."""
+        self.v1 = V1(self.spread)
+        """The dialect of clients that speak `arcly.v1`."""
         self.node = secrets.token_hex(4)
         """What tells this layer from those of other processes."""
         self._handler_errors = 0
@@ -184,10 +186,6 @@ class GatewayLayer(BaseChannelLayer):
     def spread(self) -> int:
         """Return over how many milliseconds the clients should come back, if all had to go."""
         return round(1000 * len(self.registry) / get_settings().RECONNECT_RATE)
-
-    def bye(self, code: int, reason: str) -> Frame:
-        """Make the last frame of a connection that is closed with `code`."""
-        return bye_frame(code, reason, self.spread())
 
     async def join(self, id: int, group: str, first: Frame | None = None) -> bool:
         """Put a gateway's connection into a group; return whether that changed anything.
@@ -348,11 +346,6 @@ class GatewayLayer(BaseChannelLayer):
             self.registry.count_eviction(f"Channel {channel}")
         else:
             self.registry.evict(connection.id)
-
-
-def stall_timeout() -> float:
-    """Return the setting, which may change while connections are open."""
-    return get_settings().STALL_TIMEOUT
 
 
 def _audience(group: str | None) -> Audience:

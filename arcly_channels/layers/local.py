@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.fork import runs_again_in_children
-from arcly_channels.layers.base import GatewayLayer, stall_timeout
+from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.channels import OVERFLOWS, Channels
 from arcly_channels.layers.options import refuses_unknown_options, require_positive
 from arcly_channels.registry import ConnectionRegistry
@@ -56,7 +57,12 @@ class LocalChannelLayer(GatewayLayer):
         super().__init__(expiry=expiry, capacity=capacity)
         self.channel_capacity = self.compile_capacities(capacities)
         self.group_expiry = group_expiry
-        self.registry = ConnectionRegistry(shards=shards, stall_timeout=stall_timeout)
+        self.registry = ConnectionRegistry(
+            shards=shards,
+            stall_timeout=lambda: get_settings().STALL_TIMEOUT,
+            ping_interval=lambda: get_settings().PING_INTERVAL,
+            idle_timeout=lambda: get_settings().IDLE_TIMEOUT,
+        )
         self._channels = Channels(
             shards=self.registry.shards,
             expiry=expiry,

@@ -71,7 +71,7 @@ class ClientHandle:
     @property
     def is_v1(self) -> bool:
         """Whether the client speaks `arcly.v1`, and not just the bare envelope."""
-        return self._outbox.bye is not None
+        return self._outbox.dialect is not None
 
     @property
     def is_gone(self) -> bool:

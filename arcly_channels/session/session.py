@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
@@ -38,6 +39,17 @@ class State(enum.Enum):
     """It is said goodbye to, or was."""
 
 
+class Consumer(Protocol):
+    """What handles the messages of a connection."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is handling one."""
+
+    def end(self) -> None:
+        """Receive no more, and end."""
+
+
 class Session:
     """One connection on `channel`: asks who comes, registers the client, and leaves nothing behind.
 
@@ -49,22 +61,19 @@ class Session:
         "__weakref__",
         "_channel",
         "_connection",
+        "_consumer",
         "_layer",
         "_outbox",
         "_peer_code",
         "_state",
-        "abandon",
         "client",
         "disconnect_reason",
         "guard",
         "transport",
     )
 
-    def __init__(
-        self, layer: GatewayLayer, channel: str, guard: Guard, abandon: Callable[[], None]
-    ) -> None:
-        self.abandon = abandon
-        """Has the application receive no more, and end."""
+    def __init__(self, layer: GatewayLayer, channel: str, guard: Guard, consumer: Consumer) -> None:
+        self._consumer = consumer
         self._layer = layer
         self._channel = channel
         self.guard = guard
@@ -116,7 +125,7 @@ class Session:
             transport,
             max_frames=settings.OUTBOUND_BUFFER,
             max_bytes=settings.OUTBOUND_BUFFER_BYTES,
-            bye=layer.bye if is_v1 else None,
+            dialect=layer.v1 if is_v1 else None,
         )
         id = layer.connect(self._channel, outbox, about, self._welcome if is_v1 else None)
         self._connection = layer.registry.get(id)
@@ -163,6 +172,14 @@ class Session:
             self._outbox.lane.call(self._outbox.flush)
         self.abandon()
 
+    def abandon(self) -> None:
+        """Have the application receive no more, and end."""
+        self._consumer.end()
+
+    def is_deaf(self) -> bool:
+        """Return whether the application receives nothing now, as it is busy with a message."""
+        return self._consumer.is_busy
+
     def peer_left(self, code: int) -> int:
         """Note that the peer is gone, with its close code; return the one that counts."""
         self._peer_code = code
@@ -196,6 +213,8 @@ class Session:
         settings, claims = get_settings(), self.guard.claims
         return protocol.welcome_frame(
             f"{self._layer.node}-{id}",
+            ping=settings.PING_INTERVAL,
+            pong=self.transport is None or not self.transport.hears_pongs,
             spread=self._layer.spread(),
             exp=None if claims is None else claims.get("exp"),
             limits={

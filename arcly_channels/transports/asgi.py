@@ -10,7 +10,7 @@ import logging
 from functools import lru_cache
 
 from arcly_channels.fanout.outbox import CUT, Outbox
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ServerMessage
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ServerMessage, ask_by_event
 from arcly_channels.transports.hypercorn import find_buffer
 from arcly_channels.transports.sockets import acknowledged, find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
@@ -28,6 +28,8 @@ a client that reads 10 MB/s keeps the server waiting for less.
 
 class AsgiTransport:
     """Writes one connection's outbox with `send`, in a task that lives while there is something."""
+
+    hears_pongs = False
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -69,6 +71,9 @@ class AsgiTransport:
 
     def acknowledged(self) -> int | None:
         return acknowledged(self._descriptor)
+
+    def ask(self, outbox: Outbox) -> bool:
+        return ask_by_event(outbox, self._peer.endpoint)
 
     def received(self) -> None:
         pass

@@ -21,6 +21,9 @@ class Endpoint(Protocol):
     def seen(self) -> None:
         """Take note of a sign of life, which does not come as a message."""
 
+    def is_deaf(self) -> bool:
+        """Return whether nothing is received at the moment."""
+
     def abandon(self) -> None:
         """Receive no more, and end: this side is done with the connection."""
 
@@ -84,6 +87,17 @@ class Transport(Protocol):
         Unlike `unread` it tells who reads from who does not while more is being written.
         """
 
+    @property
+    def hears_pongs(self) -> bool:
+        """Whether the answers to WebSocket's pings (RFC 6455, section 5.5.2) are seen here."""
+
+    def ask(self, outbox: Outbox) -> bool:
+        """Ask the peer for a sign of life, in every way that it may answer.
+
+        Returns whether its silence says anything: it does not where no answer would be seen, nor
+        while this side receives nothing.
+        """
+
     def received(self) -> None:
         """Take note that the application has received a message."""
 
@@ -93,3 +107,11 @@ class Transport(Protocol):
         Idempotent. Cancels whatever was started and waits for its end, but lets a close message
         that is under way get out, for at most `CLOSE_TIMEOUT`.
         """
+
+
+def ask_by_event(outbox: Outbox, endpoint: Endpoint) -> bool:
+    """Ask a peer whose dialect has a word for it; return whether its silence says anything."""
+    if outbox.dialect is None:
+        return False
+    outbox.put(outbox.dialect.ping)  # Who has no room for it has more to read first.
+    return not endpoint.is_deaf()

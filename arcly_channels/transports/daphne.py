@@ -12,6 +12,7 @@ that looks different, and then the ASGI transport serves; a test pins what is us
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -24,12 +25,17 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from arcly_channels.conf.settings import get_settings
+from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
 from arcly_channels.transports.stream import StreamTransport, join_fragments
 
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
-_NEEDED = ("sendCloseFrame", "_dataReceived", "onMessage", "onPing", "onPong", "muted")
+_HOOKED = ("_dataReceived", "onMessage", "onPing", "onPong")
+_NEEDED = ("sendCloseFrame", "muted", "last_ping", *_HOOKED)
+
+PING = b"\x89\x00"
+"""A ping without a payload (RFC 6455, section 5.5.2)."""
 READ_SIZE = 8 * 1024
 """Bytes that are read at a time, of which autobahn handles every frame before anybody has a turn.
 
@@ -84,6 +90,8 @@ class DaphneTransport(StreamTransport):
     reactor two system calls and a turn per delivery: `benchmarks/fanout.py`.
     """
 
+    hears_pongs = True
+
     def __init__(self, peer: Peer, protocol: Any) -> None:
         self._protocol = protocol
         self._connection = protocol.transport
@@ -105,6 +113,8 @@ class DaphneTransport(StreamTransport):
         _end_with_reactor(self)
         for name, hook in self._hooks():
             setattr(protocol, name, hook)
+        # The heartbeat asks: Daphne would close a client whose pong is not read yet.
+        protocol.last_ping = math.inf
 
     def _hooks(self) -> list[tuple[str, Callable[..., None]]]:
         return [
@@ -112,7 +122,6 @@ class DaphneTransport(StreamTransport):
             ("onMessage", self._on_message),
             ("onPing", self._on_ping),
             ("onPong", self._on_pong),
-            ("onAutoPingTimeout", self._on_ping_timeout),
         ]
 
     async def stop(self) -> None:
@@ -189,6 +198,12 @@ class DaphneTransport(StreamTransport):
         plain._tempDataLen = plain.offset = 0
         plain.dataBuffer = b""
 
+    def ask(self, outbox: Outbox) -> bool:
+        if not self._is_full and self._is_open():
+            self._write(PING)
+        super().ask(outbox)
+        return not self._is_reading_paused or self._is_full
+
     # Inbound
 
     def received(self) -> None:
@@ -233,13 +248,6 @@ class DaphneTransport(StreamTransport):
     def _on_pong(self, payload: bytes) -> None:
         type(self._protocol).onPong(self._protocol, payload)
         self._peer.endpoint.seen()
-
-    def _on_ping_timeout(self) -> None:
-        """Ask a client again whose pong waits behind frames that we do not read."""
-        if self._is_reading_paused and not self._is_full:
-            self._protocol._sendAutoPing()  # Nothing else would ever send the next one.
-        else:
-            type(self._protocol).onAutoPingTimeout(self._protocol)
 
 
 # Shutdown

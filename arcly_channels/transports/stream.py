@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from arcly_channels.fanout.outbox import CUT, Outbox
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ask_by_event
 from arcly_channels.transports.sockets import HasNumber, acknowledged, unread
 
 CHUNK = 64 * 1024
@@ -37,6 +37,8 @@ class StreamTransport:
     by sending, as pongs, would fill a buffer that it does not empty. A client that does read is
     heard all the same, however much there is to send: once each time that the buffer was empty.
     """
+
+    hears_pongs = False
 
     __slots__ = (
         "_blocked",
@@ -85,6 +87,9 @@ class StreamTransport:
 
     def acknowledged(self) -> int | None:
         return acknowledged(self._bottom)
+
+    def ask(self, outbox: Outbox) -> bool:
+        return ask_by_event(outbox, self._peer.endpoint)
 
     def received(self) -> None:
         pass

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from arcly_channels.close_codes import CloseCode, Reconnect
@@ -73,13 +74,23 @@ def bye_frame(code: int, reason: str, spread: int = 0) -> Frame:
     return encode(BYE, bye | {"reconnect": known.reconnect} | times)
 
 
-def welcome_frame(id: str, *, spread: int, exp: float | None, limits: dict[str, int]) -> Frame:
+def welcome_frame(
+    id: str,
+    *,
+    ping: float,
+    pong: bool,
+    spread: int,
+    exp: float | None,
+    limits: dict[str, int],
+) -> Frame:
     """Make the greeting of a connection, which tells the client what it has to know.
 
-    `spread` is over how many milliseconds to come back where no bye has said it, and `exp` when the
-    claims end, by the clock that `time` shows.
+    `ping` is how many seconds pass between two pings, 0 if none comes, and `pong` whether they want
+    an answer. `spread` is over how many milliseconds to come back where no bye has said it, and
+    `exp` when the claims end, by the clock that `time` shows.
     """
-    welcome: dict[str, Any] = {"id": id, "spread": spread, "time": time.time()}
+    welcome: dict[str, Any] = {"id": id, "ping": ping, "pong": pong}
+    welcome |= {"spread": spread, "time": time.time()}
     if exp is not None:
         welcome["exp"] = exp
     return encode(WELCOME, welcome | {"limits": limits})
@@ -88,6 +99,19 @@ def welcome_frame(id: str, *, spread: int, exp: float | None, limits: dict[str, 
 def room_frame(event: str, room: str, ref: Ref = None) -> Frame:
     """Make the note that a client has joined or left a room."""
     return encode(event, {"room": room}, ref=ref)
+
+
+class V1:
+    """The dialect `arcly.v1`; `spread` returns over how many milliseconds clients come back."""
+
+    ping = encode(PING, None)
+
+    def __init__(self, spread: Callable[[], int]) -> None:
+        self._spread = spread
+
+    def bye(self, code: int, reason: str) -> Frame:
+        """Make the last frame of a connection that is closed."""
+        return bye_frame(code, reason, self._spread())
 
 
 def _text(value: object) -> str:

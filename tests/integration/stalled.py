@@ -35,7 +35,9 @@ class StalledClient:
     receive_buffer: int | None = 8192
     """In bytes; None leaves it to the system."""
 
-    def __init__(self, host: str, path: str = "/", *, is_patient: bool = True) -> None:
+    def __init__(
+        self, host: str, path: str = "/", *, is_patient: bool = True, subprotocol: str = ""
+    ) -> None:
         name, port = host.split(":")
         self._socket = socket.socket()
         if self.receive_buffer is not None:
@@ -46,6 +48,7 @@ class StalledClient:
         self._socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+            f"Sec-WebSocket-Protocol: {subprotocol or 'none'}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         if not is_patient:

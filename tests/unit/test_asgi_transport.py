@@ -45,6 +45,9 @@ class Server:
 
     def seen(self) -> None: ...
 
+    def is_deaf(self) -> bool:
+        return False
+
     def shut_down(self) -> None: ...
 
     def abandon(self) -> None:

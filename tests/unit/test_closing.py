@@ -85,6 +85,9 @@ class Told(asyncio.Event):
     def unread(self) -> int:
         return 0
 
+    def ask(self, outbox: Outbox) -> bool:
+        return False
+
     def acknowledged(self) -> int:
         return 0
 

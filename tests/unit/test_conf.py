@@ -100,7 +100,7 @@ def test_count_that_is_not_whole_is_a_problem(key: str) -> None:
     assert len(problems({key: 1.5})) == 1
 
 
-@pytest.mark.parametrize("key", ["EVICTION_GRACE", "PING_INTERVAL", "IDLE_TIMEOUT"])
+@pytest.mark.parametrize("key", ["EVICTION_GRACE", "PING_INTERVAL", "STALL_TIMEOUT"])
 @pytest.mark.parametrize("value", [0, 0.5, 7])
 def test_duration_is_any_number_from_zero(key: str, value: float) -> None:
     assert problems({key: value}) == []
@@ -139,3 +139,13 @@ def test_bad_settings_raise_with_everything_that_is_wrong(settings: Settings) ->
     settings.ARCLY_CHANNELS = {"OUTBOUND_BUFFER": 0, "NONE_SUCH": 1}
     with pytest.raises(ImproperlyConfigured, match=r"OUTBOUND_BUFFER.*NONE_SUCH"):
         get_settings()
+
+
+@pytest.mark.parametrize(
+    ("interval", "timeout", "is_wrong"), [(20, 20, True), (20, 21, False), (20, 0, False)]
+)
+def test_nobody_is_closed_before_being_asked(interval: int, timeout: int, is_wrong: bool) -> None:
+    found = problems({"PING_INTERVAL": interval, "IDLE_TIMEOUT": timeout})
+    assert [each.message for each in found] == (
+        ["ARCLY_CHANNELS: clients would be closed before they are asked"] if is_wrong else []
+    )

@@ -38,6 +38,9 @@ class Connection(StreamTransport):
 
     def seen(self) -> None: ...
 
+    def is_deaf(self) -> bool:
+        return False
+
     def shut_down(self) -> None: ...
 
     def abandon(self) -> None:

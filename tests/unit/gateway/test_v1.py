@@ -113,7 +113,8 @@ async def test_welcome_comes_first_and_says_what_counts(settings: Any) -> None:
     await client.connect()
     welcome = await client.frame()
     assert welcome["event"] == "gateway:welcome"
-    assert sorted(welcome["data"]) == ["id", "limits", "spread", "time"]
+    assert sorted(welcome["data"]) == ["id", "limits", "ping", "pong", "spread", "time"]
+    assert (welcome["data"]["ping"], welcome["data"]["pong"]) == (20, True)
     assert welcome["data"]["limits"] == {"frame": 1024 * 1024, "rooms": 7}
     assert (await client.frame())["event"] == "hello"
     await client.socket.disconnect()

@@ -26,6 +26,11 @@ class Wire:
         if outbox.close_code is not None and outbox.close_code not in self.written:
             self.written.append(outbox.close_code)
 
+    hears_pongs = True
+
+    def ask(self, outbox: Outbox) -> bool:
+        return True
+
     def held_up(self) -> float:
         return 0.0
 
@@ -41,6 +46,12 @@ class Wire:
         self.written.append("stopped")
 
 
+class Application:
+    is_busy = False
+
+    def end(self) -> None: ...
+
+
 @pytest.fixture
 def wire() -> Wire:
     return Wire()
@@ -49,7 +60,7 @@ def wire() -> Wire:
 @pytest.fixture
 def session(layer: LocalChannelLayer) -> Session:
     guard = Guard(Policy.of(GatewayConsumer), {}, layer.closings)
-    return Session(layer, "gateway!1", guard, lambda: None)
+    return Session(layer, "gateway!1", guard, Application())
 
 
 @pytest.fixture

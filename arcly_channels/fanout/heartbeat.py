@@ -1,0 +1,87 @@
+"""Asking every client for a sign of life now and then: one timer per lane, whatever their number.
+
+The connections are split into as many parts as there are seconds between two questions to the same
+client, and one part is asked in each second. Who was not heard for too long, though it was asked,
+is reported when its turn comes, and so at most an interval late.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from weakref import WeakSet
+
+from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.rows import Connection
+
+BEAT = 1.0
+"""Seconds between two parts, at most."""
+
+LATE = 1.0
+"""Seconds by which a beat may be late and still judge: a loop that was blocked for longer has not
+heard yet what its clients have said meanwhile."""
+
+SWITCHED_OFF_INTERVAL = 5.0
+"""Seconds until the interval is asked for again, which may be 0 for now."""
+
+
+class Heartbeat:
+    """Asks the clients in every lane it was started for, as long as there are some.
+
+    `interval` and `timeout` return seconds; with 0, nobody is asked, or nobody is reported.
+    `connections_in` gives the connections in a lane, and `report` is called in it with those that
+    give no sign of life.
+    """
+
+    def __init__(
+        self,
+        interval: Callable[[], float],
+        timeout: Callable[[], float],
+        connections_in: Callable[[Lane], Iterable[Connection]],
+        report: Callable[[Connection], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._interval = interval
+        self._timeout = timeout
+        self._connections_in = connections_in
+        self._report = report
+        self._clock = clock
+        self._running: WeakSet[Lane] = WeakSet()  # A loop may end before its timer comes.
+
+    def start(self, lane: Lane) -> None:
+        """Begin to ask in `lane`, which has got a connection, unless that goes on already."""
+        if lane.has_turns and lane not in self._running:
+            self._running.add(lane)
+            self._wait(lane, 0)
+
+    def _wait(self, lane: Lane, part: int) -> None:
+        interval = self._interval()
+        seconds = interval / _parts(interval) if interval else SWITCHED_OFF_INTERVAL
+        lane.call_later(seconds, self._beat, lane, part, self._clock() + seconds)
+
+    def _beat(self, lane: Lane, part: int, due: float) -> None:
+        connections = list(self._connections_in(lane))
+        if not connections:
+            self._running.discard(lane)
+            if any(True for _ in self._connections_in(lane)):  # Another thread has just added one.
+                self.start(lane)
+            return
+        interval, now = self._interval(), self._clock()
+        if interval:
+            parts = _parts(interval)
+            timeout = self._timeout() if now - due <= LATE else 0
+            for connection in connections:
+                if connection.id % parts == part % parts:
+                    self._ask(connection, now, timeout)
+        self._wait(lane, part + 1)
+
+    def _ask(self, connection: Connection, now: float, timeout: float) -> None:
+        outbox = connection.outbox
+        is_asked = outbox.ask()
+        if is_asked and timeout and now - connection.last_seen > timeout:
+            self._report(connection)
+
+
+def _parts(interval: float) -> int:
+    return max(1, math.ceil(interval / BEAT))
