@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
@@ -12,7 +13,8 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from arcly_channels.exceptions import EventRefused, InvalidRoom, MalformedFrame
 from arcly_channels.gateway.declaration import declare
 from arcly_channels.gateway.edge import SessionConsumer
-from arcly_channels.gateway.subscriptions import subscribe
+from arcly_channels.gateway.handling import Line, TimedOut
+from arcly_channels.gateway.subscriptions import Subscription, subscribe
 from arcly_channels.gateway.turns import was_cancelled
 from arcly_channels.layers.message import Message
 from arcly_channels.rooms import check_room
@@ -38,8 +40,9 @@ class GatewayConsumer(SessionConsumer):
 
     Use it alone, or before any of Channels' async websocket consumers; after one, it gives that
     the bounded outbox and the life of a connection, and leaves the frames to it. Events from the
-    client go to the methods marked with `@subscribe`, one at a time. Everything sent to it, by
-    these methods or by those of Channels, passes its outbox in the order of the calls.
+    client go to the methods marked with `@subscribe`, one at a time unless that says otherwise.
+    Everything sent to it, by these methods or by those of Channels, passes its outbox in the order
+    of the calls.
 
     A client that is refused before its socket is accepted gets status 403, or `gateway:bye` if it
     offers `arcly.v1`: with 4401 when claims are needed and there are none, with 4403 otherwise.
@@ -99,16 +102,16 @@ class GatewayConsumer(SessionConsumer):
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
         """Hand an event to its method, and answer with what it returns or what went wrong."""
-        event: Event | None = None
         try:
             event = _event(text_data)
-            answer = await self._handled(event)
         except MalformedFrame as error:
-            answer = protocol.error_frame(protocol.MALFORMED, error.problem, error.ref)
-        except (StopConsumer, AcceptConnection, DenyConnection):
-            raise
+            frame = protocol.error_frame(protocol.MALFORMED, error.problem, error.ref)
+            await self.channel_layer.send_frame(self.id, frame)
+            return
+        try:
+            answer = await self._handled(event)
         except (Exception, asyncio.CancelledError) as error:
-            if event is None or (isinstance(error, asyncio.CancelledError) and was_cancelled()):
+            if _ends_a_consumer(error):
                 raise
             answer = self._refusal(event, error)
         if answer is not None:
@@ -144,21 +147,66 @@ class GatewayConsumer(SessionConsumer):
         if subscription is None:
             raise EventRefused(protocol.UNKNOWN_EVENT, f"no event {escaped(event.event)}")
         self._gateway_session.guard.check_event(subscription)
+        if not subscription.is_plain:
+            return await self._handled_on_terms(subscription, event)
         result = await getattr(self, subscription.method)(event.data)
-        if isinstance(result, Answer):
-            return result.frame(event.ref if is_v1 else None, is_v1=is_v1)
-        return encode_reply(result, event.ref) if is_v1 and event.ref is not None else None
+        return _reply(result, event.ref, is_v1=is_v1)
+
+    async def _handled_on_terms(self, subscription: Subscription, event: Event) -> Frame | None:
+        """Do the same within limits; a handler that may run beside others is answered later."""
+        line = self._line_of(subscription)
+        line.pay()
+        await line.wait_for_slot()
+        if self._is_ending:  # It was not when this came; see `websocket_receive`.
+            return None
+        if subscription.terms.concurrency == 1:
+            return await self._finished(subscription, line, event)
+        line.start(self._answer(subscription, line, event), self._gateway_turns.fail)
+        await asyncio.sleep(0)  # One begins each turn of the loop, and others run between them.
+        return None
+
+    async def _answer(self, subscription: Subscription, line: Line, event: Event) -> None:
+        """Handle an event beside others; as `receive` does, and in a task of its own."""
+        try:
+            answer = await self._finished(subscription, line, event)
+        except (Exception, asyncio.CancelledError) as error:
+            if _ends_a_consumer(error):
+                raise
+            answer = self._refusal(event, error)
+        if answer is not None:
+            await self.channel_layer.send_frame(self.id, answer)
+
+    async def _finished(self, subscription: Subscription, line: Line, event: Event) -> Frame | None:
+        handler, late = getattr(self, subscription.method), partial(self._end_late, subscription)
+        result = await line.call(handler, event.data, late)
+        return _reply(result, event.ref, is_v1=self.client.is_v1)
+
+    def _line_of(self, subscription: Subscription) -> Line:
+        if self._gateway_lines is None:
+            self._gateway_lines = {}
+        line = self._gateway_lines.get(subscription.event)
+        if line is None:
+            line = self._gateway_lines[subscription.event] = Line(subscription.terms)
+        return line
+
+    def _end_late(self, subscription: Subscription, task: asyncio.Future[Any]) -> None:
+        """Report a handler that failed when nobody waited for it any more."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, (EventRefused, StopConsumer)):
+            self._report(subscription.method, "failed after it was cancelled", exc_info=error)
 
     def _refusal(self, event: Event, error: BaseException) -> Frame:
         """Return the answer to an event that was not obeyed; count and log what is our fault."""
+        subscription = self._gateway_declaration.subscriptions.get(event.event)
+        method = "may_join" if subscription is None else subscription.method
+        if isinstance(error, TimedOut):
+            self._report(method, f"took longer than {error.timeout:g} s")
         if isinstance(error, EventRefused):
             return protocol.error_frame(
                 error.code, error.message, event.ref, retry_after=error.retry_after
             )
         if isinstance(error, InvalidRoom):
             return protocol.error_frame(protocol.INVALID_ROOM, error, event.ref)
-        subscription = self._gateway_declaration.subscriptions.get(event.event)
-        method = "may_join" if subscription is None else subscription.method
         self._report(method, "failed", exc_info=error)
         failed = "the server could not handle this"
         return protocol.error_frame(protocol.INTERNAL, failed, event.ref)
@@ -198,6 +246,19 @@ def _event(text: str | None) -> Event:
     if text is None:
         raise MalformedFrame("a frame is JSON text, not binary")
     return decode(text)
+
+
+def _ends_a_consumer(error: BaseException) -> bool:
+    if isinstance(error, asyncio.CancelledError):
+        return was_cancelled()
+    return isinstance(error, (StopConsumer, AcceptConnection, DenyConnection))
+
+
+def _reply(result: Any, ref: Ref, *, is_v1: bool) -> Frame | None:
+    """Return what a handler's result is for the client, if it is to be told."""
+    if isinstance(result, Answer):
+        return result.frame(ref if is_v1 else None, is_v1=is_v1)
+    return encode_reply(result, ref) if is_v1 and ref is not None else None
 
 
 def _room_of(data: Any) -> str:

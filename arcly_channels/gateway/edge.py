@@ -17,7 +17,8 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
 from arcly_channels.gateway.database import queue_closing
 from arcly_channels.gateway.declaration import ATTRIBUTES, Declaration, declare
-from arcly_channels.gateway.inbox import Inbox
+from arcly_channels.gateway.handling import Line, end
+from arcly_channels.gateway.inbox import CANCEL_TIMEOUT, Inbox
 from arcly_channels.gateway.turns import Turns, as_meant, was_cancelled
 from arcly_channels.identity.refusal import chosen_subprotocol, refuse
 from arcly_channels.layers.base import GatewayLayer
@@ -35,6 +36,8 @@ from arcly_channels.wire.events import EVENT
 from arcly_channels.wire.protocol import SUBPROTOCOL
 
 logger = logging.getLogger(__name__)
+
+ENDLESS = "goes on though it was cancelled: it is left alone"
 
 
 class SessionConsumer(AsyncWebsocketConsumer):
@@ -59,6 +62,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
     channel_layer: GatewayLayer
 
     _gateway_declaration: ClassVar[Declaration]
+    _gateway_lines: dict[str, Line] | None = None
+    """By event; None until there is one."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -156,7 +161,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
             try:
                 self._complain_of_endless(await inbox.close())
             finally:  # A server in a hurry may cancel again.
-                await session.end(code, self._say_goodbye)
+                try:
+                    await self._end_handlers()
+                finally:
+                    await session.end(code, self._say_goodbye)
 
     async def dispatch(self, message: Message) -> None:
         """Handle a message at once; Channels waits for the database's thread first."""
@@ -220,6 +228,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def websocket_disconnect(self, message: Message) -> None:
         """End, with the code that this side closed with or else the peer's."""
+        await self._end_handlers()
         code = self._gateway_session.peer_left(message.get("code", CloseCode.NO_STATUS))
         # Not `super()`: its groups are rooms here, left with the registry, and nobody should stay
         # registered while it waits for the database's thread.
@@ -275,6 +284,17 @@ class SessionConsumer(AsyncWebsocketConsumer):
                 type(self).__qualname__,
             )
 
+    @property
+    def _is_ending(self) -> bool:
+        """Whether the client has no say any more."""
+        return self._gateway_turns.is_ending or self._gateway_session.state is not State.OPEN
+
+    async def _end_handlers(self) -> None:
+        """End the handlers that run beside the turns, but do not wait for ever."""
+        lines, self._gateway_lines = self._gateway_lines, None
+        for event in await end(lines or {}, CANCEL_TIMEOUT):
+            self._report(self._gateway_declaration.subscriptions[event].method, ENDLESS)
+
     async def _say_goodbye(self, code: int) -> None:
         try:
             await self.on_disconnect(code)
@@ -303,8 +323,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     def _complain_of_endless(self, message: Message | None) -> None:
         if message is not None:
-            problem = "goes on though it was cancelled: it is left alone"
-            self._report(_handler_name(message), problem)
+            self._report(_handler_name(message), ENDLESS)
 
     def _complain(self, message: Message) -> None:
         kind = message.get("type")
@@ -312,9 +331,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self._report("", f"has no handler for messages of the type {shown!r}")
 
     def _report(self, method: str, problem: str, **more: Any) -> None:
-        """Count what went wrong, and log it: for each method at most once a second."""
+        """Count what went wrong, and log it: of each problem of a method at most once a second."""
         self.channel_layer.count_handler_error()
-        missed = self._gateway_declaration.failures.due(method)
+        about = f"{method} {problem}" if method else ""  # What others make up is no key.
+        missed = self._gateway_declaration.failures.due(about)
         if missed is not None:
             where = ".".join(filter(None, (type(self).__qualname__, method)))
             rest = f" ({missed} more like it were not logged)" if missed else ""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+from asgiref.sync import iscoroutinefunction
+
+from arcly_channels.gateway.handling import Terms
 from arcly_channels.identity.claims import Access
 from arcly_channels.wire.protocol import RESERVED
 
-Handler = Callable[[Any, Any], Awaitable[Any]]
+Handler = Callable[[Any, Any], Any]
 H = TypeVar("H", bound=Handler)
 
 _MARK = "_arcly_subscription"
@@ -22,17 +25,36 @@ class Subscription:
 
     event: str
     access: Access
+    terms: Terms
     method: str = ""
     """The name under which the class has it."""
+    is_plain: bool = False
+    """Whether it simply runs in turn, without any limits."""
 
 
 def subscribe(
-    event: str, *, roles: str | Collection[str] = (), perms: str | Collection[str] = ()
+    event: str,
+    *,
+    roles: str | Collection[str] = (),
+    perms: str | Collection[str] = (),
+    timeout: float | None = None,
+    rate: str | None = None,
+    burst: int | None = None,
+    concurrency: int = 1,
 ) -> Callable[[H], H]:
-    """Mark `async def handler(self, data)` of a gateway as the handler of `event`.
+    """Mark `handler(self, data)` of a gateway, an `async def` or a `def`, as that of `event`.
 
     A client whose claims have none of `roles`, if there are any, or not all of `perms`, each of
     the form `resource:action`, gets an `error` event with the code `forbidden` instead.
+
+    What follows counts for each connection by itself. A handler that takes longer than `timeout`
+    seconds is cancelled, and answered with `timeout`. Of a `rate` such as "20/s", "5/m" or "100/h",
+    up to `burst` may come at once, by default that number; who sends more gets `rate_limited`.
+    With a `concurrency` above 1, that many handlers of the event may run at once, and beside those
+    of other events; else events are handled one at a time, in order.
+
+    A `def` runs in the thread that `sync_to_async` shares, where the ORM works. A thread cannot be
+    stopped: one that takes longer than `timeout` goes on, and its result is dropped.
 
     Raises `TypeError` at once for anything else, and the class for a second handler of an event.
     """
@@ -40,16 +62,15 @@ def subscribe(
         raise TypeError(f'@subscribe wants the name of an event, as in @subscribe("x"): {event!r}')
     if event.startswith(RESERVED):
         raise TypeError(f"{event!r}: names that begin with {RESERVED} are the protocol's own")
-    subscription = Subscription(event, Access.of(roles, perms, where=f"@subscribe({event!r})"))
+    where = f"@subscribe({event!r})"
+    subscription = Subscription(
+        event,
+        Access.of(roles, perms, where=where),
+        Terms.of(timeout, rate, burst, concurrency, where=where),
+    )
 
     def mark(handler: H) -> H:
-        is_async = inspect.iscoroutinefunction(handler)  # Not in the `if`: it would narrow `H`.
-        if not is_async:
-            raise TypeError(f"the handler of {event!r} is an async def, which {handler!r} is not")
-        try:
-            inspect.signature(handler).bind(None, None)
-        except TypeError:
-            raise TypeError(f"the handler of {event!r} takes (self, data)") from None
+        _check(handler, event)
         setattr(handler, _MARK, subscription)
         return handler
 
@@ -66,15 +87,16 @@ def collect(gateway: type) -> dict[str, Subscription]:
     """Return the subscriptions of a gateway class by event; raise `TypeError` for duplicates.
 
     A method that a subclass overrides stays subscribed, whether it is marked again or not: to the
-    event of the nearest mark, and as guarded as that says.
+    event of the nearest mark, and as guarded and limited as that says.
     """
     by_method: dict[str, Subscription] = {}
     for base in reversed(gateway.__mro__):
         for name, attribute in vars(base).items():
             if mark := mark_of(attribute):
-                by_method[name] = dataclasses.replace(mark, method=name)
+                by_method[name] = mark
     by_event: dict[str, Subscription] = {}
-    for each in by_method.values():
+    for name, mark in by_method.items():
+        each = _as_found(mark, gateway, name)
         other = by_event.setdefault(each.event, each)
         if other is not each:
             raise TypeError(
@@ -82,3 +104,34 @@ def collect(gateway: type) -> dict[str, Subscription]:
                 f"{other.method} and {each.method}"
             )
     return by_event
+
+
+def _as_found(mark: Subscription, gateway: type, name: str) -> Subscription:
+    """Return a subscription with how the method that the class has in the end is run."""
+    handler = inspect.getattr_static(gateway, name)
+    _check(handler, mark.event)
+    terms = dataclasses.replace(mark.terms, in_thread=not _is_async(handler))
+    return dataclasses.replace(mark, method=name, terms=terms, is_plain=terms == Terms())
+
+
+def _check(handler: Any, event: str) -> None:
+    """Raise `TypeError` for what cannot be the handler of an event."""
+    function = inspect.unwrap(handler)
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    is_method = inspect.isfunction(function) and not isinstance(
+        handler, (staticmethod, classmethod)
+    )
+    if is_generator or not is_method:
+        raise TypeError(
+            f"the handler of {event!r} is an async def or a def of the class, without `yield`, "
+            f"which {handler!r} is not"
+        )
+    try:
+        inspect.signature(handler).bind(None, None)
+    except TypeError:
+        raise TypeError(f"the handler of {event!r} takes (self, data)") from None
+
+
+def _is_async(handler: Any) -> bool:
+    """Return whether a handler is async, or what a decorator has wrapped is."""
+    return iscoroutinefunction(handler) or iscoroutinefunction(inspect.unwrap(handler))

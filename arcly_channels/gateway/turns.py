@@ -66,6 +66,11 @@ class Turns:
         """Whether a message is being handled, so that no other is received."""
         return self._receiving is None
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the consumer was told to end."""
+        return self._ending is not None
+
     def end(self) -> None:
         """End the consumer, after the message that it is handling, if any."""
         self.fail(StopConsumer())

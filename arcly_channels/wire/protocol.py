@@ -40,6 +40,8 @@ FORBIDDEN = "forbidden"
 UNAUTHENTICATED = "unauthenticated"
 INVALID_ROOM = "invalid_room"
 TOO_MANY_ROOMS = "too_many_rooms"
+RATE_LIMITED = "rate_limited"
+TIMEOUT = "timeout"
 INTERNAL = "internal"
 
 MAX_TEXT = 4096

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import unittest
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
@@ -100,6 +101,10 @@ async def test_signal_tells_everybody(browser: Browser) -> None:
 
 def create_user(name: str) -> None:
     get_user_model().objects.create_user(name)
+    forget_connections()
+
+
+def forget_connections() -> None:
     connections.close_all()
     del connections["default"]  # Else Channels looks after it in the tests to come, too.
 
@@ -165,6 +170,36 @@ async def test_answer_comes_later(browser: Browser) -> None:
     client = await browser.open(recipe("Answer later").Reports)
     await send(client, "report.make")
     assert await client.receive_json_from() == {"event": "report.ready", "data": {"rows": 499500}}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_handler_uses_the_orm(browser: Browser) -> None:
+    client = await browser.open(recipe("Use the ORM in a handler").Members)
+    await sync_to_async(create_user)("ada")
+    await send(client, "member.find", "ada")
+    assert (await client.receive_json_from())["event"] == "member.found"
+    await send(client, "member.find", {"name": "ada"})
+    assert (await client.receive_json_from())["data"]["code"] == "no_such_member"
+    await sync_to_async(forget_connections)()
+
+
+async def test_client_asks_for_too_much(browser: Browser) -> None:
+    client = await browser.open(recipe("Limit what a client may ask for").Search)
+    for _ in range(60):  # The first ten pass, and five a second.
+        await send(client, "typing")
+    error = (await client.receive_json_from())["data"]
+    assert (error["code"], error["retry_after"] <= 0.2) == ("rate_limited", True)
+
+
+async def test_several_searches_run_at_once(browser: Browser) -> None:
+    search = recipe("Limit what a client may ask for").Search
+    together = threading.Barrier(3)  # Passed by three, or by none.
+    search.search.__globals__["look_for"] = lambda _: together.wait(10)
+    client = await browser.open(search)
+    for words in "abc":
+        await send(client, "search", words)
+    found = [(await client.receive_json_from(timeout=10))["data"]["for"] for _ in "abc"]
+    assert sorted(found) == ["a", "b", "c"]
 
 
 async def test_gateway_stands_before_a_consumer_of_channels(browser: Browser) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+from typing import Any
 from weakref import WeakSet
 
 import pytest
 
-from arcly_channels import GatewayConsumer
+from arcly_channels import EventRefused, GatewayConsumer, subscribe
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.rows import Connection
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import Mailbox
 from tests.gateways import Recorded, Socket, connected
-from tests.waiting import turns
+from tests.waiting import eventually, turns
 
 CYCLES = 100_000
 KEPT = (Outbox, Mailbox, Connection)
@@ -58,17 +60,54 @@ async def test_nothing_is_left_of_connections_that_got_frames_and_messages(
 
 async def test_nothing_is_left_of_gateways_that_came_and_went(layer: LocalChannelLayer) -> None:
     class Gateway(Recorded):
-        pass
+        @subscribe("beside", rate="1/s", timeout=60, concurrency=2)
+        async def beside(self, data: Any) -> None:
+            await asyncio.sleep(60)
 
     before = kept()
     for _ in range(200):
         async with connected(Gateway.as_asgi()) as socket:
+            await socket.send("beside")
             await socket.got_nothing()
         Gateway.instances.clear()
     del socket
     await turns()
     assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
     assert kept() == before
+
+
+LIMITS: list[dict[str, Any]] = [{"timeout": 60}, {"concurrency": 2}, {"timeout": 0.01}]
+LIMITS += [{"timeout": 60, "concurrency": 2}, {"rate": "1/s"}]
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=str)
+@pytest.mark.parametrize("does", ["fail", "wait", "wait for ever"])
+async def test_gateway_is_freed_whatever_its_handlers_have_done(
+    layer: LocalChannelLayer, limits: Any, does: str
+) -> None:
+    gateways: WeakSet[GatewayConsumer] = WeakSet()
+
+    class Gateway(GatewayConsumer):
+        @subscribe("do", **limits)
+        async def do(self, data: Any) -> None:
+            gateways.add(self)
+            if does == "fail":
+                raise EventRefused("no", "no")
+            await asyncio.sleep(60 if does == "wait for ever" else 0)
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with connected(Gateway.as_asgi()) as socket:
+            await socket.send("do")
+            await eventually(lambda: gateways)
+            await turns(3)
+            await eventually(socket.cancel().done)
+        del socket
+        await turns()
+        assert len(gateways) == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("is_kicked", [False, True])

@@ -84,5 +84,7 @@ def test_codes_of_errors_are_those_of_the_reference() -> None:
         protocol.INVALID_ROOM,
         protocol.INTERNAL,
         protocol.TOO_MANY_ROOMS,
+        protocol.RATE_LIMITED,
+        protocol.TIMEOUT,
     }
     assert {code for row in rows for code in re.split(r",\s*", row["code"])} == known

@@ -1,12 +1,17 @@
-"""Closing old database connections keeps nothing alive."""
+"""Old database connections are closed, in their thread, and nothing is kept alive by that."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
+from typing import Any
 
-from arcly_channels.gateway.database import queue_closing
+import pytest
+from asgiref.sync import sync_to_async
+
+from arcly_channels.gateway.database import ThreadCall, queue_closing
 from tests.waiting import turns
 
 
@@ -34,3 +39,25 @@ async def test_next_closing_is_queued_when_the_last_has_run() -> None:
         (closing,) = asyncio.all_tasks() - before
         await closing
         await turns(1)
+
+
+async def test_thread_closes_its_connections_before_a_call_and_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notes: list[Any] = []
+
+    def note(what: str) -> None:
+        notes.append((what, threading.current_thread()))
+
+    monkeypatch.setattr("channels.db.close_old_connections", lambda: note("close"))
+    await ThreadCall(note, "call").run()
+    thread = await sync_to_async(threading.current_thread)()
+    assert notes == [("close", thread), ("call", thread), ("close", thread)]
+
+
+async def test_call_that_is_called_off_does_nothing() -> None:
+    notes: list[str] = []
+    call = ThreadCall(notes.append, "called")
+    call.call_off()
+    assert await call.run() is None
+    assert notes == []

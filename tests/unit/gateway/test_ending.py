@@ -319,6 +319,28 @@ class Busy(Recorded):
         await asyncio.sleep(0)
 
 
+class BusyInTime(Busy):
+    """One whose handler runs in a task, for which the consumer waits."""
+
+    @subscribe("work", timeout=60)
+    async def work(self, data: Any) -> None:
+        await super().work(data)
+
+
+class BusyBeside(Busy):
+    """One whose handler runs in a task, beside the consumer."""
+
+    @subscribe("work", concurrency=2)
+    async def work(self, data: Any) -> None:
+        await super().work(data)
+
+
+class BusyBesideInTime(Busy):
+    @subscribe("work", concurrency=2, timeout=60)
+    async def work(self, data: Any) -> None:
+        await super().work(data)
+
+
 async def serve_cancelled(gateway: type[Busy], first: int, times: int) -> tuple[int, Server]:
     """Serve one client; return how often its consumer waited, and what the server saw."""
     server = Server()
@@ -335,13 +357,14 @@ async def serve_cancelled(gateway: type[Busy], first: int, times: int) -> tuple[
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("busy", [Busy, BusyInTime, BusyBeside, BusyBesideInTime])
 async def test_nothing_is_left_of_a_consumer_cancelled_at_any_wait(
-    layer: LocalChannelLayer, times: int
+    layer: LocalChannelLayer, busy: type[Busy], times: int
 ) -> None:
     before = places.taken
     for first in range(1, 1000):
 
-        class ThisBusy(Busy):
+        class ThisBusy(busy):  # type: ignore[misc, valid-type]  # It is one of several.
             pass
 
         waits, server = await serve_cancelled(ThisBusy, first, times)

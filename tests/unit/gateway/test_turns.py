@@ -38,12 +38,17 @@ class Flooded(Recorded):
     @subscribe("quick")
     async def quick(self, data: Any) -> None: ...
 
+    @subscribe("beside", concurrency=1000)
+    async def beside(self, data: Any) -> None: ...
+
     @subscribe("slow")
     async def slow(self, data: Any) -> None:
         time.sleep(0.003)  # noqa: ASYNC251  # It is what holds the loop up.
 
 
-@pytest.mark.parametrize(("event", "frames", "least"), [("quick", 320, 10), ("slow", 10, 10)])
+@pytest.mark.parametrize(
+    ("event", "frames", "least"), [("quick", 320, 10), ("slow", 10, 10), ("beside", 99, 99)]
+)
 async def test_flood_of_frames_lets_others_run(event: str, frames: int, least: int) -> None:
     turns = 0
     server = FloodedServer(event, frames)
