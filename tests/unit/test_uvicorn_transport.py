@@ -88,6 +88,9 @@ class Served:
 
     def seen(self) -> None: ...
 
+    def is_deaf(self) -> bool:
+        return False
+
     def abandon(self) -> None:
         self.ends.set()
 
