@@ -16,6 +16,14 @@ def shortened(reason: str) -> str:
     return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
 
 
+def label(code: int) -> str:
+    """Return a close code as metrics name it: those of others than ours and RFC 6455 are "other".
+
+    A client may make up any number.
+    """
+    return str(int(code)) if code in _LABELLED else "other"
+
+
 class Reconnect(str, enum.Enum):
     """Whether a client comes back after its connection was closed."""
 
@@ -56,3 +64,6 @@ class CloseCode(enum.IntEnum):
     FORBIDDEN = 4403, Reconnect.NO
     TOO_MANY_CONNECTIONS = 4409, Reconnect.YES, 5000, 10_000
     RATE_LIMITED = 4429, Reconnect.YES, 5000, 10_000
+
+
+_LABELLED = frozenset({*range(1000, 1016), *map(int, CloseCode)})

@@ -12,6 +12,7 @@ from arcly_channels.close_codes import CloseCode
 from arcly_channels.fanout.audience import EVERYONE, Group, One
 from arcly_channels.fanout.connections import Connections
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.rows import NOBODY, About
 from arcly_channels.wire.envelope import Frame
 
 
@@ -23,7 +24,7 @@ class ConnectionRegistry(Connections):
 
     def register(self, outbox: Outbox, claims: Mapping[str, Any] | None = None) -> int:
         """Add a connection and return its id, which no other connection of this process has."""
-        about = "" if claims is None else f"user {claims.get('sub')!r}"
+        about = NOBODY if claims is None else About(user=str(claims.get("sub")))
         return self.add(outbox, about=about).id
 
     def unregister(self, id: int) -> bool:

@@ -24,6 +24,7 @@ MAX_ROOM_BYTES = 400
 """In bytes of UTF-8: each that is no plain letter costs time."""
 
 _RESERVED = "arcly."
+_NO_ROOMS = ("arcly.lobby.", "arcly.user.", "arcly.token.")
 _MAX_GROUP_LENGTH = 99  # Channels wants group names shorter than 100 characters.
 _SEAL_LENGTH = 20  # Hexadecimal digits: 80 bits, to be guessed over the network.
 
@@ -77,6 +78,14 @@ def user_group(subject: str, tenant: TenantLike | None = None) -> str:
 def token_group(id: str) -> str:
     """Return the group of the connections that ever used the token of this `jti`."""
     return _sealed("token", id)
+
+
+def is_room(group: str) -> bool:
+    """Return whether a group is one that clients join, and not one through which they are reached.
+
+    So is any group of Channels that no room maps to.
+    """
+    return not group.startswith(_NO_ROOMS)
 
 
 def check_room(room: object) -> None:

@@ -1,4 +1,4 @@
-"""The pages of the demo, and its metrics at `/metrics`."""
+"""The pages of the demo, its metrics at `/metrics`, and its health at `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -11,4 +11,5 @@ urlpatterns = [
     path("enter/", views.enter, name="enter"),
     path("moderate/<action>/", views.moderate, name="moderate"),
     path("", include("django_prometheus.urls")),
+    path("", include("arcly_channels.urls")),
 ]

@@ -18,6 +18,9 @@ from arcly_channels.conf.spelling import did_you_mean
 
 NAME = "ARCLY_CHANNELS"
 
+SHORTEST_KEY = 16
+"""Characters that a secret has which whoever reaches the server may try to guess."""
+
 
 def _number(default: float, *, least: int = 0, whole: bool = False) -> Any:
     return dataclasses.field(default=default, metadata={"least": least, "whole": whole})
@@ -28,6 +31,12 @@ def _rule(is_valid: Callable[[object], bool], hint: str) -> dict[str, Any]:
 
 
 _SWITCH = _rule(lambda value: isinstance(value, bool), "Write True or False.")
+
+
+_KEY = _rule(
+    lambda value: value is None or (isinstance(value, str) and len(value) >= SHORTEST_KEY),
+    f"At least {SHORTEST_KEY} characters are needed: secrets.token_urlsafe() makes some.",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Settings:
     """How many clients should come back in a second after a restart; `arcly.v1` tells them."""
     DRAIN_DEADLINE: float = _number(10)
     """How long Daphne waits at shutdown for `on_disconnect` and for clients to take their close."""
+    WATCH_KEY: str | None = dataclasses.field(default=None, metadata=_KEY)
+    """What `manage.py gateway_top` shows instead of a login; without it, only staff may look."""
     JWT: identity.Jwt | None = dataclasses.field(
         default=None, metadata={"complaints": identity.jwt_complaints}
     )

@@ -20,12 +20,17 @@ from arcly_channels.fanout.lanes import Lane, Lanes
 from arcly_channels.fanout.liveness import Liveness
 from arcly_channels.fanout.outbox import Outbox, offer
 from arcly_channels.fanout.pacing import Pacer, release
-from arcly_channels.fanout.rows import Connection, Shard, next_id
+from arcly_channels.fanout.pulse import Pulse
+from arcly_channels.fanout.rows import NOBODY, About, Connection, Shard, next_id
+from arcly_channels.fanout.tally import Tally
 from arcly_channels.fork import runs_again_in_children
+from arcly_channels.logs import noted
 from arcly_channels.wire.envelope import Frame
 
 STALL_TIMEOUT = 30.0
 """Seconds that a client may take nothing of what waits for it."""
+
+TOO_SLOW = "is too slow"
 
 LEFT_AT_ONCE = 256
 """How many groups a connection leaves in one turn of its loop."""
@@ -73,6 +78,7 @@ class Connections:
         )
         self.idle_reaped = 0
         """How many connections were closed because they gave no sign of life."""
+        self._pulse = Pulse(self._lanes.has, self.clock)
         self._evictions = Evictions(self.clock)
 
     # Rows
@@ -81,7 +87,7 @@ class Connections:
         self,
         outbox: Outbox,
         channel: str = "",
-        about: str = "",
+        about: About = NOBODY,
         greet: Callable[[int], Frame] | None = None,
     ) -> Connection:
         """Add a connection, with an id that no other of this process has.
@@ -102,6 +108,7 @@ class Connections:
                 self._by_channel[channel] = connection
         self._liveness.start(outbox.lane)  # Once it is there to be looked at.
         self._heartbeat.start(outbox.lane)
+        self._pulse.start(outbox.lane)
         return connection
 
     def remove(self, id: int) -> Connection | None:
@@ -228,7 +235,7 @@ class Connections:
             count += len(outboxes)
         return count
 
-    def evict(self, id: int, why: str = "is too slow") -> bool:
+    def evict(self, id: int, why: str = TOO_SLOW) -> bool:
         """Remove a connection that is too slow, and close its socket with 4008 after its backlog.
 
         Returns whether it was there. Counted, and logged at most once a second.
@@ -238,20 +245,33 @@ class Connections:
             return False
         outbox = connection.outbox
         outbox.lane.call(outbox.close, CloseCode.SLOW_CONSUMER)
-        about = f" of {connection.about}" if connection.about else ""
-        self.count_eviction(f"Connection {connection.id}{about}", why)
+        who = f"Connection {connection.id} of {connection.about}"
+        extra = noted(connection.id, connection.about.tenant, CloseCode.SLOW_CONSUMER, why)
+        self._evictions.add(who, why, extra)
         return True
 
-    def count_eviction(self, who: str, why: str = "is too slow") -> None:
-        """Count and log an eviction: of a connection here, or of a plain channel by the layer."""
-        self._evictions.add(who, why)
+    def count_eviction(self, who: str, why: str = TOO_SLOW) -> None:
+        """Count and log an eviction of something else: of a plain channel, by the layer."""
+        self._evictions.add(who, why, noted(reason=why))
 
     # Counters
+
+    def tally(self) -> Tally:
+        """Return what was counted in the lanes, over all connections there ever were."""
+        return self._lanes.tally()
+
+    def overdue(self) -> float:
+        """Return by how many seconds an event loop with connections is late by now, at most."""
+        return self._pulse.overdue()
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield every group with the number of its members; see `Groups.sizes`."""
+        return self._groups.sizes()
 
     @property
     def messages_out(self) -> int:
         """How many frames were put into outboxes, over all connections there ever were."""
-        return self._lanes.enqueued
+        return self.tally().frames
 
     @property
     def evictions(self) -> int:
@@ -323,7 +343,9 @@ class Connections:
         """Fill outboxes of one lane, in that lane; evict the full ones after the sweep."""
         is_small = frame.size <= lane.small
         others = offer(frame, outboxes, lane.ready) if is_small else outboxes
-        lane.enqueued += len(outboxes) - len(others)
+        taken = len(outboxes) - len(others)
+        lane.tally.frames += taken
+        lane.tally.bytes += taken * frame.size
         for outbox in others:
             self._insist(lane, outbox, frame, audience)
 
@@ -338,6 +360,7 @@ class Connections:
             if not outbox.put(frame):
                 self.evict(outbox.connection_id)
                 return
-        lane.enqueued += 1
+        lane.tally.frames += 1
+        lane.tally.bytes += frame.size
         if outbox.is_pressed:
             self.pacer.watch(audience, outbox)

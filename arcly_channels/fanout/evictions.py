@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Evictions:
         self._told_at = -WARNING_INTERVAL
         self._lock = threading.Lock()
 
-    def add(self, who: str, why: str) -> None:
+    def add(self, who: str, why: str, extra: Mapping[str, object]) -> None:
         now = self._clock()
         with self._lock:
             self.number += 1
@@ -36,4 +36,5 @@ class Evictions:
             why,
             number,
             untold + 1,
+            extra=extra,
         )

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from arcly_channels.fanout.tally import Tally
+
 if TYPE_CHECKING:
     from arcly_channels.fanout.outbox import Outbox
 
@@ -36,8 +38,8 @@ class Lane:
         self._lock = threading.RLock()
         self.ready: list[Outbox] = []
         """The outboxes that a flush has to look at: newly filled or newly closed."""
-        self.enqueued = 0
-        """How many frames were put into this lane's outboxes."""
+        self.tally = Tally()
+        """What is counted here."""
         self.small = sys.maxsize
         """The size up to which as many frames as an outbox holds are within its bytes, too."""
 
@@ -50,6 +52,7 @@ class Lane:
         with self._lock:
             function(*args)
             ready, self.ready = self.ready, []
+            self.tally.writes += len(ready)
             for outbox in ready:
                 outbox.flush()
 
@@ -87,7 +90,8 @@ class Lanes:
 
     def __init__(self) -> None:
         self._connections: dict[Lane, int] = {}
-        self._enqueued_before = 0
+        self._before = Tally()
+        """What was counted in lanes that are gone."""
         self._lock = threading.Lock()
 
     def enter(self, lane: Lane) -> None:
@@ -110,11 +114,17 @@ class Lanes:
         with self._lock:
             return tuple(lane for lane, number in self._connections.items() if number)
 
-    @property
-    def enqueued(self) -> int:
-        """How many frames were put into outboxes, also of lanes that are gone."""
+    def has(self, lane: Lane) -> bool:
+        """Return whether `lane` has connections."""
+        return bool(self._connections.get(lane))
+
+    def tally(self) -> Tally:
+        """Return what was counted in all lanes together, also in those that are gone."""
+        total = Tally()
         with self._lock:
-            return self._enqueued_before + sum(lane.enqueued for lane in self._connections)
+            for tally in (self._before, *(lane.tally for lane in self._connections)):
+                total.absorb(tally)
+        return total
 
     def _forget(self, lane: Lane) -> None:
         with self._lock:
@@ -129,8 +139,8 @@ class Lanes:
 
     def _drop(self, lane: Lane) -> None:
         del self._connections[lane]
-        self._enqueued_before += lane.enqueued
-        lane.enqueued = 0
+        self._before.absorb(lane.tally)
+        lane.tally.clear()
 
 
 def finish(future: Future[None]) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from arcly_channels.close_codes import CloseCode, shortened
 from arcly_channels.fanout.lanes import Lane
+from arcly_channels.logs import noted
 from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
@@ -218,7 +219,8 @@ class Outbox:
         try:
             self.transport.flush(self)
         except Exception:
-            logger.exception("A transport failed; its connection is closed")
+            extra = noted(self.connection_id, code=CloseCode.INTERNAL_ERROR)
+            logger.exception("A transport failed; its connection is closed", extra=extra)
             self.discard()
             self.close(CloseCode.INTERNAL_ERROR)
 

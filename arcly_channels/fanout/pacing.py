@@ -91,6 +91,10 @@ class Pacer:
         self._direct = Budget(AT_ONCE, SHARE, clock())  # Of all that is sent to one connection.
         self._lags: dict[Audience, Lag] = {}
         self._prune_at = _FEW
+        self.waits = 0
+        """How often senders waited for clients, …"""
+        self.waited = 0.0
+        """… and for how many seconds in all."""
         self._lock = threading.Lock()  # Guards all of the above, and what lags and budgets hold.
 
     # Who waits
@@ -143,8 +147,9 @@ class Pacer:
             try:
                 yield wait
             finally:
-                self._end_wait(lag, wait[0])
-            patience -= self._clock() - started
+                waited = self._clock() - started
+                self._end_wait(lag, wait[0], waited)
+            patience -= waited
 
     def _begin_wait(self, lag: Lag, patience: float) -> tuple[Future[None], float] | None:
         """Pay for a wait until nobody is behind; None when nobody is to be waited for."""
@@ -163,8 +168,10 @@ class Pacer:
             lane.call_later(LOOK, self._look, lag, lane)
         return caught_up, seconds
 
-    def _end_wait(self, lag: Lag, caught_up: Future[None]) -> None:
+    def _end_wait(self, lag: Lag, caught_up: Future[None], waited: float) -> None:
         with self._lock:
+            self.waits += 1
+            self.waited += waited
             if caught_up in lag.waiters:  # Else it was ended when the last had caught up.
                 lag.waiters.discard(caught_up)
                 self._stop_paying(lag, self._clock())

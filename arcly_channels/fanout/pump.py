@@ -69,7 +69,7 @@ class Pump(Lane):
         """What is left of the pass of flushes that is under way."""
         self._passing: Future[None] | None = None
         self._calls = 0
-        self._enqueued_before = 0
+        self._frames_before = 0
         self._max_posted = MAX_POSTED
         self._max_posted_bytes = MAX_POSTED_BYTES
         self._posted: deque[_Call] = deque()
@@ -127,7 +127,7 @@ class Pump(Lane):
 
         Returns None while a sender in the loop is not ahead of the flush.
         """
-        is_many = self.enqueued - self._enqueued_before >= BURST_FRAMES
+        is_many = self.tally.frames - self._frames_before >= BURST_FRAMES
         if self.is_dead or self._calls < (JOINED_CALLS if is_many else BURST_CALLS):
             return None  # No flush comes after the end of a loop.
         if self._passing is None:
@@ -167,6 +167,7 @@ class Pump(Lane):
         self._is_flush_due = False
         if not self._flushing:
             self._flushing, self.ready = self.ready, []
+            self.tally.writes += len(self._flushing)
         deadline = time.monotonic() + SLICE
         flushing, done = self._flushing, 0
         while done < len(flushing):
@@ -183,7 +184,7 @@ class Pump(Lane):
 
     def _end_pass(self) -> None:
         self._calls = 0
-        self._enqueued_before = self.enqueued
+        self._frames_before = self.tally.frames
         passing, self._passing = self._passing, None
         if passing is not None:
             finish(passing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from typing import NamedTuple
 
 from arcly_channels.fanout.groups import Members
 from arcly_channels.fanout.outbox import Outbox
@@ -19,17 +20,33 @@ def next_id() -> int:
         return _next_id()
 
 
+class About(NamedTuple):
+    """Who a client is, for the log and for those who watch the server. Holds no secret."""
+
+    user: str | None = None
+    tenant: str | None = None
+    path: str = ""
+    address: str = ""
+
+    def __str__(self) -> str:
+        user = "nobody" if self.user is None else f"user {self.user!r}"
+        return f"{user}, at {self.path!r} from {self.address or 'an unknown address'}"
+
+
+NOBODY = About()
+
+
 class Connection:
     """A row: one accepted WebSocket. `last_seen` may be written by whoever sees a sign of life."""
 
-    __slots__ = ("about", "channel", "groups", "id", "last_seen", "outbox")
+    __slots__ = ("about", "channel", "groups", "id", "last_seen", "outbox", "since")
 
-    def __init__(self, id: int, channel: str, outbox: Outbox, about: str, now: float) -> None:
+    def __init__(self, id: int, channel: str, outbox: Outbox, about: About, now: float) -> None:
         self.id = id
         self.channel = channel
         self.outbox = outbox
         self.about = about
-        self.last_seen = now
+        self.since = self.last_seen = now
         self.groups: set[str] = set()
 
 

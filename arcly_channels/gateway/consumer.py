@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
 from arcly_channels.exceptions import EventRefused, InvalidRoom, MalformedFrame
+from arcly_channels.fanout.tally import OTHER
 from arcly_channels.gateway.declaration import declare
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.handling import Line, TimedOut
@@ -105,7 +107,7 @@ class GatewayConsumer(SessionConsumer):
         try:
             event = _event(text_data)
         except MalformedFrame as error:
-            frame = protocol.error_frame(protocol.MALFORMED, error.problem, error.ref)
+            frame = self._error(protocol.MALFORMED, error.problem, error.ref)
             await self.channel_layer.send_frame(self.id, frame)
             return
         try:
@@ -141,15 +143,23 @@ class GatewayConsumer(SessionConsumer):
     async def _handled(self, event: Event) -> Frame | None:
         """Run the method for an event; return the answer to it, if there is to be one."""
         is_v1 = self.client.is_v1
+        tally = self._gateway_session.tally
         if is_v1 and (control := _CONTROLS.get(event.event)):
+            tally.event(event.event).came += 1
             return await control(self, event)
         subscription = self._gateway_declaration.subscriptions.get(event.event)
+        counted = tally.event(OTHER if subscription is None else subscription.event)
+        counted.came += 1
         if subscription is None:
             raise EventRefused(protocol.UNKNOWN_EVENT, f"no event {escaped(event.event)}")
         self._gateway_session.guard.check_event(subscription)
         if not subscription.is_plain:
             return await self._handled_on_terms(subscription, event)
-        result = await getattr(self, subscription.method)(event.data)
+        started = perf_counter()
+        try:
+            result = await getattr(self, subscription.method)(event.data)
+        finally:
+            counted.add(perf_counter() - started)
         return _reply(result, event.ref, is_v1=is_v1)
 
     async def _handled_on_terms(self, subscription: Subscription, event: Event) -> Frame | None:
@@ -178,7 +188,12 @@ class GatewayConsumer(SessionConsumer):
 
     async def _finished(self, subscription: Subscription, line: Line, event: Event) -> Frame | None:
         handler, late = getattr(self, subscription.method), partial(self._end_late, subscription)
-        result = await line.call(handler, event.data, late)
+        started = perf_counter()
+        try:
+            result = await line.call(handler, event.data, late)
+        finally:
+            tally = self._gateway_session.tally
+            tally.event(subscription.event).add(perf_counter() - started)
         return _reply(result, event.ref, is_v1=self.client.is_v1)
 
     def _line_of(self, subscription: Subscription) -> Line:
@@ -202,14 +217,18 @@ class GatewayConsumer(SessionConsumer):
         if isinstance(error, TimedOut):
             self._report(method, f"took longer than {error.timeout:g} s")
         if isinstance(error, EventRefused):
-            return protocol.error_frame(
-                error.code, error.message, event.ref, retry_after=error.retry_after
-            )
+            return self._error(error.code, error.message, event.ref, retry_after=error.retry_after)
         if isinstance(error, InvalidRoom):
-            return protocol.error_frame(protocol.INVALID_ROOM, error, event.ref)
+            return self._error(protocol.INVALID_ROOM, error, event.ref)
         self._report(method, "failed", exc_info=error)
         failed = "the server could not handle this"
-        return protocol.error_frame(protocol.INTERNAL, failed, event.ref)
+        return self._error(protocol.INTERNAL, failed, event.ref)
+
+    def _error(self, code: str, message: object, ref: Ref, **more: Any) -> Frame:
+        """Return an error frame, and count it."""
+        is_ours = isinstance(code, str) and code in protocol.ERRORS
+        self._gateway_session.tally.count_error(code if is_ours else OTHER)
+        return protocol.error_frame(code, message, ref, **more)
 
 
 GatewayConsumer._gateway_declaration = declare(GatewayConsumer)

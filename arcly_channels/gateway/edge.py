@@ -15,6 +15,7 @@ from django.apps import apps
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
+from arcly_channels.fanout.rows import About
 from arcly_channels.gateway.database import queue_closing
 from arcly_channels.gateway.declaration import ATTRIBUTES, Declaration, declare
 from arcly_channels.gateway.handling import Line, end
@@ -25,6 +26,7 @@ from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.configured import gateway_layer
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.processes import presence
+from arcly_channels.logs import noted
 from arcly_channels.reasons import DisconnectReason
 from arcly_channels.rooms import TenantLike
 from arcly_channels.session.guard import Guard
@@ -213,7 +215,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
             with unheard(self.scope, self._gateway_send):
                 await self._gateway_session.ask(self._ask_authorize)
         except Refused as refusal:
-            logger.info("A client of %s was %s", type(self).__qualname__, refusal)
+            extra = self._noted(code=refusal.code, reason=refusal.reason)
+            logger.info("A client of %s was %s", type(self).__qualname__, refusal, extra=extra)
             self._warn_of_missing_middleware()
             await refuse(self.scope, self._gateway_send, refusal)
             raise StopConsumer from None
@@ -301,11 +304,25 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except asyncio.CancelledError as error:
             raise as_meant(error) from error.__cause__
 
-    def _about(self) -> str:
-        """Say in the log who this is, as far as that is known."""
-        client = (self.scope.get("client") or ("an unknown address",))[0]
-        user = "nobody" if self.claims is None else f"user {self.claims.get('sub')!r}"
-        return f"{user}, at {self.scope.get('path', '')!r} from {client}"
+    def _about(self) -> About:
+        """Return who this is, as far as that is known, for the log and for who watches."""
+        sub = (self.claims or {}).get("sub")
+        address = (self.scope.get("client") or ("",))[0]
+        return About(
+            None if sub is None else str(sub),
+            self._tenant_id(),
+            self.scope.get("path", ""),
+            str(address),
+        )
+
+    def _tenant_id(self) -> str | None:
+        """Return the tenant's id; whatever else it is that a project has put into the scope."""
+        return None if self.tenant is None else str(getattr(self.tenant, "id", self.tenant))
+
+    def _noted(self, **more: Any) -> dict[str, object]:
+        """Return what a line of the log about this connection says beside its text."""
+        client = self._gateway_session.client
+        return noted(None if client is None else client.id, self._tenant_id(), **more)
 
     async def _take(self, message: Message) -> None:
         """Handle a message of another consumer, or of whoever knows the channel or a group."""
@@ -338,7 +355,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         if missed is not None:
             where = ".".join(filter(None, (type(self).__qualname__, method)))
             rest = f" ({missed} more like it were not logged)" if missed else ""
-            logger.error("%s %s%s", where, problem, rest, **more)
+            logger.error("%s %s%s", where, problem, rest, extra=self._noted(), **more)
 
 
 def _frame(message: Message) -> Frame:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from arcly_channels.close_codes import CloseCode, shortened
+from arcly_channels.close_codes import CloseCode, label, shortened
 from arcly_channels.exceptions import Refused
+from arcly_channels.fork import runs_again_in_children
 from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
 from arcly_channels.transports.base import Send
 from arcly_channels.wire.protocol import SUBPROTOCOL, bye_frame
+
+
+class Refusals:
+    """How many clients were refused, by code; of this process, whatever the layer."""
+
+    @runs_again_in_children
+    def __init__(self) -> None:
+        self.numbers: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, code: int) -> None:
+        with self._lock:
+            self.numbers[label(code)] += 1
+
+
+refusals = Refusals()
 
 
 async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None:
@@ -19,6 +38,7 @@ async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None
     with it, gets one `gateway:bye` that says why, and is closed with the refusal's code; unless
     there are too many connections, which one more would not help.
     """
+    refusals.add(refusal.code)
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 403, "headers": _PLAIN})
         await send({"type": "http.response.body", "body": refusal.reason.encode()})

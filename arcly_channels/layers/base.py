@@ -10,19 +10,22 @@ import asyncio
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from asgiref.sync import markcoroutinefunction
 from channels.layers import BaseChannelLayer
 
+from arcly_channels.close_codes import label
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
 from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pacing import release
+from arcly_channels.fanout.pulse import STALLED
 from arcly_channels.fanout.pump import Pump
+from arcly_channels.fanout.rows import NOBODY, About
 from arcly_channels.layers.channels import Channels
 from arcly_channels.layers.closings import Closings
 from arcly_channels.layers.message import Message
@@ -61,6 +64,8 @@ class GatewayLayer(BaseChannelLayer):
         self._handler_errors = 0
         self.disconnects: Counter[str] = Counter()
         """How many connections of gateways have ended, by reason."""
+        self.closes: Counter[str] = Counter()
+        """How many connections of gateways have ended, by close code."""
         self._lock = threading.Lock()  # Guards the numbers.
 
     # The Channels specification
@@ -163,7 +168,7 @@ class GatewayLayer(BaseChannelLayer):
         self,
         channel: str,
         outbox: Outbox,
-        about: str = "",
+        about: About = NOBODY,
         greet: Callable[[int], Frame] | None = None,
     ) -> int:
         """Register a gateway's connection, and return its id; its groups are rooms from then on.
@@ -271,15 +276,25 @@ class GatewayLayer(BaseChannelLayer):
 
     # Counts, tests and debugging
 
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield what keeps clients from being served well here: what it is, and why."""
+        overdue = self.registry.overdue()
+        if overdue >= STALLED:
+            yield "stalled", f"an event loop with connections is late by {overdue:.0f} s"
+        problem = self._relay.problem()
+        if problem is not None:
+            yield "relay", problem
+
     def count_handler_error(self) -> None:
         """Count an event whose handler failed."""
         with self._lock:
             self._handler_errors += 1
 
-    def count_disconnect(self, reason: str) -> None:
+    def count_disconnect(self, reason: str, code: int) -> None:
         """Count the end of a gateway's connection."""
         with self._lock:
             self.disconnects[reason] += 1
+            self.closes[label(code)] += 1
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -46,6 +46,9 @@ class Relay:
     def post(self, kind: Kind, address: str | None, body: Any) -> None:
         """Send a parcel to the other processes. From any thread; bounded; never waits."""
 
+    def problem(self) -> str | None:
+        """Return what keeps parcels from arriving at the moment, if anything does."""
+
     async def pace(self) -> None:
         """Wait until more may be posted."""
 

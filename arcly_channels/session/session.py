@@ -12,9 +12,11 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
 from arcly_channels.fanout.audience import One
 from arcly_channels.fanout.outbox import Outbox
-from arcly_channels.fanout.rows import Connection
+from arcly_channels.fanout.rows import NOBODY, About, Connection
+from arcly_channels.fanout.tally import Tally
 from arcly_channels.identity.claims import Claims
 from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.logs import noted
 from arcly_channels.reasons import DisconnectReason, of_close, of_peer
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.session.guard import Authorize, Guard
@@ -24,6 +26,8 @@ from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import MAX_BYTES, Frame
 
 logger = logging.getLogger(__name__)
+_NOWHERE = Tally()
+"""Where nobody looks: a client is not there yet."""
 
 
 class State(enum.Enum):
@@ -69,6 +73,7 @@ class Session:
         "client",
         "disconnect_reason",
         "guard",
+        "tally",
         "transport",
     )
 
@@ -84,6 +89,8 @@ class Session:
         self._peer_code: int | None = None
         self.disconnect_reason: DisconnectReason | None = None
         """Why the connection ended, once it has."""
+        self.tally = _NOWHERE
+        """Where the loop of the connection counts what its client sends."""
         self.client: ClientHandle | None = None
         """The handle to the client, once it is registered."""
 
@@ -109,7 +116,7 @@ class Session:
         self,
         transport: Transport,
         *,
-        about: str = "",
+        about: About = NOBODY,
         namespace: str | None = None,
         is_v1: bool = False,
     ) -> None:
@@ -127,6 +134,7 @@ class Session:
             max_bytes=settings.OUTBOUND_BUFFER_BYTES,
             dialect=layer.v1 if is_v1 else None,
         )
+        self.tally = outbox.lane.tally
         id = layer.connect(self._channel, outbox, about, self._welcome if is_v1 else None)
         self._connection = layer.registry.get(id)
         self.client = ClientHandle(
@@ -261,9 +269,10 @@ class Session:
     def _tell(self, code: int) -> None:
         """Count the end of a connection, and note it in the log."""
         reason = (self.disconnect_reason or DisconnectReason.ERROR).value
-        self._layer.count_disconnect(reason)
-        id = None if self.client is None else self.client.id
-        logger.info("Connection %s ended: %s, with code %d", id, reason, code)
+        self._layer.count_disconnect(reason, code)
+        id, about = (None, NOBODY) if (row := self._connection) is None else (row.id, row.about)
+        extra = noted(id, about.tenant, code, reason)
+        logger.info("Connection %s ended: %s, with code %d", id, reason, code, extra=extra)
 
     async def _hang_up(self, code: int) -> None:
         """Close the connection, behind what the client was sent, and let go of its transport."""

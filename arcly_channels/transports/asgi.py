@@ -10,6 +10,7 @@ import logging
 from functools import lru_cache
 
 from arcly_channels.fanout.outbox import CUT, Outbox
+from arcly_channels.logs import noted
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ServerMessage, ask_by_event
 from arcly_channels.transports.hypercorn import find_buffer
 from arcly_channels.transports.sockets import acknowledged, find_descriptor, unread
@@ -112,11 +113,14 @@ class AsgiTransport:
                 if self._buffer is not None:
                     await self._buffer.drain()
                 self._held_up, self._sending_since = self.held_up(), None
+                if outbox.frames:
+                    outbox.lane.tally.writes += 1  # The first is counted by the lane.
         except OSError:
             self._lose(outbox)  # The client is gone: ASGI says so with an OSError.
         except Exception:
             outbox.discard()
-            logger.exception("The server refused a frame; the connection is given up")
+            extra = noted(outbox.connection_id)
+            logger.exception("The server refused a frame; the connection is given up", extra=extra)
             self._peer.endpoint.abandon()
         else:
             if outbox.frames:

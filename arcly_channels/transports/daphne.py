@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from arcly_channels.conf.settings import get_settings
+from arcly_channels.ending import ending
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
 from arcly_channels.transports.stream import StreamTransport, join_fragments
@@ -274,6 +275,7 @@ def _watch_reactor() -> None:
 
 def _shut_down() -> Deferred[None] | None:
     """Close every connection with 1012; the reactor waits for the result."""
+    ending.begin()
     deadline = get_settings().DRAIN_DEADLINE
     transports = list(_serving)
     for transport in transports:

@@ -75,7 +75,7 @@ class StreamTransport:
         if is_special or not self._is_open():
             self._flush_closing_or_full(outbox)
             return
-        self._write(outbox.take_wire(CHUNK))
+        self._write(outbox.take_wire(CHUNK))  # Counted by the lane, as one write.
         if outbox.frames:
             self._write_out(outbox)
 
@@ -143,6 +143,7 @@ class StreamTransport:
         chunks = 0
         while not self._is_full and (data := outbox.take_wire(CHUNK)):
             self._write(data)
+            outbox.lane.tally.writes += 1
             chunks += 1
             if chunks == CHUNKS and outbox.frames:
                 outbox.lane.ready.append(outbox)  # After the others have had their turn.

@@ -13,6 +13,7 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
+from arcly_channels.logs import noted
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
 from arcly_channels.transports.stream import CHUNK, StreamTransport, join_fragments
 
@@ -116,7 +117,10 @@ class UvicornTransport(StreamTransport):
         except OSError:
             pass  # The client is gone.
         except Exception:
-            logger.exception("uvicorn refused to close a connection, which will be aborted")
+            extra = noted(code=code, reason=reason)
+            logger.exception(
+                "uvicorn refused to close a connection, which will be aborted", extra=extra
+            )
         self._go_on()  # As uvicorn does then, for the answer.
 
     def _abort(self) -> None:

@@ -44,6 +44,14 @@ RATE_LIMITED = "rate_limited"
 TIMEOUT = "timeout"
 INTERNAL = "internal"
 
+ERRORS = frozenset(
+    {
+        *(MALFORMED, UNKNOWN_EVENT, FORBIDDEN, UNAUTHENTICATED, INVALID_ROOM, TOO_MANY_ROOMS),
+        *(RATE_LIMITED, TIMEOUT, INTERNAL),
+    }
+)
+"""All of these. Projects have codes of their own, which metrics count as one."""
+
 MAX_TEXT = 4096
 """How many characters an error's code, its message and a reason may have; the rest is cut."""
 

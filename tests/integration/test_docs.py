@@ -13,11 +13,12 @@ from types import ModuleType
 import pytest
 
 import arcly_channels
-from arcly_channels import GatewayConsumer, checks
+from arcly_channels import GatewayConsumer, checks, urls
 from arcly_channels.fanout import evictions, lag, pacing
 from arcly_channels.gateway import edge
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.layers import LocalChannelLayer, processes
+from arcly_channels.logs import noted
 from arcly_channels.registry import ConnectionRegistry
 from tests.documents import DOCS, section, table
 from tests.servers import ROOT
@@ -97,6 +98,18 @@ def test_pacing_page_has_the_numbers_of_the_code() -> None:
 )
 def test_loggers_that_pages_name_are_those_of_the_code(page: str, module: ModuleType) -> None:
     assert f"`{module.logger.name}`" in (DOCS / f"{page}.md").read_text(encoding="utf-8")
+
+
+def test_addresses_are_those_of_the_code() -> None:
+    rows = table(section(REFERENCE, "`arcly_channels.urls`"))
+    assert [(row["address"], row["name"]) for row in rows] == [
+        (str(each.pattern), each.name) for each in urls.urlpatterns
+    ]
+
+
+def test_fields_of_the_log_are_those_of_the_code() -> None:
+    rows = table(section(REFERENCE, "Logs"))
+    assert [row["field"] for row in rows] == list(noted())
 
 
 def test_tests_that_the_security_page_names_are_there() -> None:

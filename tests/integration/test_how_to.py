@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import unittest
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ from django.db.models.signals import post_save
 from django.test import RequestFactory
 
 from arcly_channels import GatewayConsumer, subscribe
+from arcly_channels.logs import noted
 from tests.documents import DOCS, blocks, section
 
 
@@ -226,6 +228,20 @@ async def test_gateway_lives_on_another_layer(browser: Browser, settings: Any) -
     assert (await player.receive_json_from())["event"] == "error"
     await sync_to_async(games.deal)("queen")
     assert await player.receive_json_from() == {"event": "card", "data": "queen"}
+
+
+def test_health_has_addresses() -> None:
+    (included,) = recipe("Watch a server").urlpatterns
+    assert all(included.resolve(name) for name in ("healthz", "readyz", "gateway-top"))
+
+
+def test_log_is_written_with_its_fields() -> None:
+    record = logging.makeLogRecord({"msg": "%s is gone", "args": ("Ada",), **noted(7, code=4008)})
+    line = json.loads(recipe("Watch a server", 1).Fields().format(record))
+    assert line["message"] == "Ada is gone"
+    assert (line["connection"], line["code"], line["tenant"]) == (7, 4008, None)
+    settings = recipe("Watch a server", 2).LOGGING
+    assert settings["formatters"]["fields"]["()"].endswith("Fields")
 
 
 def test_metrics_have_an_address() -> None:

@@ -36,6 +36,7 @@ OTHERS = {
     "CLAIMS_FROM_USER": None,
     "DISCONNECT_ON_LOGOUT": True,
     "QUERY_TOKENS": True,
+    "WATCH_KEY": None,
     "TENANTS": (),
     "TENANT_STRATEGY": None,
     "TENANT_FALLBACK": None,
@@ -93,6 +94,13 @@ def test_buffer_of_nothing_is_a_problem(key: str) -> None:
 def test_switch_that_is_neither_is_a_problem(key: str) -> None:
     (problem,) = problems({key: 1})
     assert problem.hint == "Write True or False."
+
+
+@pytest.mark.parametrize("key", ["", "short", 16 * b"k", 16, True])
+def test_key_that_can_be_guessed_or_is_none_is_a_problem(key: object) -> None:
+    (problem,) = problems({"WATCH_KEY": key})
+    assert problem.message == "ARCLY_CHANNELS: WATCH_KEY cannot be used"
+    assert problems({"WATCH_KEY": 16 * "k"}) == []
 
 
 @pytest.mark.parametrize("key", ["OUTBOUND_BUFFER", "INBOUND_BUFFER", "MAX_CONNECTIONS"])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from arcly_channels.fanout.heartbeat import LATE, Heartbeat
 from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
-from arcly_channels.fanout.rows import Connection
+from arcly_channels.fanout.rows import NOBODY, Connection
 from tests.peers import Peer
 
 INTERVAL, TIMEOUT = 4.0, 10.0
@@ -47,7 +47,7 @@ class Turns(Lane):
 
     def add(self, peer: Asked) -> Connection:
         id = len(self.connections) + 1
-        self.connections.append(Connection(id, "", Outbox(self, peer), "", self.now))
+        self.connections.append(Connection(id, "", Outbox(self, peer), NOBODY, self.now))
         self.heartbeat.start(self)
         return self.connections[-1]
 

@@ -14,7 +14,7 @@ import arcly_channels
 PACKAGE = Path(arcly_channels.__file__).parent
 
 ORDER = [
-    {"_version", "exceptions", "close_codes", "fork", "reasons"},
+    {"_version", "exceptions", "close_codes", "ending", "fork", "logs", "reasons"},
     {"wire.blame", "wire.envelope"},
     {"fanout"},
     {"registry"},
@@ -23,14 +23,14 @@ ORDER = [
     {"wire"},
     {"transports"},
     {"layers"},
-    {"metrics"},
     {"identity.handshake", "identity.claims"},
     {"identity.tokens"},
     {"identity.verifier"},
     {"identity"},
     {"session"},
     {"gateway"},
-    {"apps", "asgi", "checks", "urls", "views", "testing", "management"},
+    {"metrics"},
+    {"admin", "apps", "asgi", "checks", "urls", "views", "testing", "management"},
     {"arcly_channels"},
 ]
 """The parts of the package; each imports from those before it and from its own line."""

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.test import RequestFactory
 from django_prometheus.exports import ExportToDjangoView
 from prometheus_client import REGISTRY
 
-from arcly_channels import metrics
+from arcly_channels import CloseCode, EventRefused, GatewayConsumer, Refused, metrics, subscribe
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.wire import protocol
+from arcly_channels.wire.envelope import Frame
+from tests.gateways import Socket, connected
+
+
+class Chat(GatewayConsumer):
+    """A gateway with a handler that answers and one that does not."""
+
+    @subscribe("echo")
+    async def echo(self, data: Any) -> None:
+        await self.emit("echo", data)
+
+    @subscribe("refuse")
+    async def refuse(self, data: Any) -> None:
+        raise EventRefused("of_the_project", "no")
+
+    @subscribe("join")
+    async def join(self, data: Any) -> None:
+        await self.join_room(data)
+        await self.emit("joined")
+
+
+class Members(GatewayConsumer):
+    require_claims = True
+
+
+class Closed(GatewayConsumer):
+    async def authorize(self) -> None:
+        raise Refused(4777, "a code of the project")
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -78,14 +109,128 @@ def test_layers_that_are_not_ours_are_left_out(layer: LocalChannelLayer) -> None
     assert found == 0
 
 
-def test_no_label_can_grow_without_bound(layer: LocalChannelLayer) -> None:
-    labels = {
-        label: value
-        for metric in metrics.LayerCollector().collect()
-        for sample in metric.samples
-        for label, value in sample.labels.items()
-    }
-    assert labels.keys() == {"reason"}
+async def chat_of(layer: LocalChannelLayer) -> None:
+    """Have a client say what is understood, what is not, and leave in its own way."""
+    async with connected(Chat.as_asgi()) as socket:
+        for event in ("echo", "refuse", "made up 1", "made up 2", "gateway:join"):
+            await socket.send(event)
+            await socket.receive()
+        await socket.send_text("no envelope")
+        await socket.receive()
+        await socket.close(4999)
+    assert await Socket(Closed.as_asgi()).connect() == 4777
+
+
+async def test_labels_come_from_closed_sets(layer: LocalChannelLayer) -> None:
+    await chat_of(layer)
+    labels: dict[str, set[str]] = {}
+    for metric in metrics.LayerCollector().collect():
+        for sample in metric.samples:
+            for label, found in sample.labels.items():
+                labels.setdefault(label, set()).add(found)
+    codes = {str(each.value) for each in CloseCode} | set(protocol.ERRORS) | {"other"}
+    assert labels["code"] == codes
+    assert labels["event"] == {"echo", "refuse", "other"}
+    assert labels.keys() == {"reason", "code", "event", "le"}
+
+
+async def test_events_are_counted_by_the_names_that_were_subscribed_to(
+    layer: LocalChannelLayer,
+) -> None:
+    await chat_of(layer)
+    counts = [value("arcly_events_in_total", event=each) for each in ("echo", "refuse", "other")]
+    assert counts == [1, 1, 3]
+
+
+async def test_events_of_the_protocol_have_names_where_it_is_spoken(
+    layer: LocalChannelLayer,
+) -> None:
+    async with connected(Chat.as_asgi(), subprotocols=["arcly.v1"]) as socket:
+        await socket.receive()
+        await socket.send("gateway:ping", ref=1)
+        await socket.receive()
+    assert value("arcly_events_in_total", event="gateway:ping") == 1
+
+
+async def test_handlers_are_timed_by_event(layer: LocalChannelLayer) -> None:
+    await chat_of(layer)
+    for event in ("echo", "refuse"):
+        assert value("arcly_handler_seconds_count", event=event) == 1
+        assert value("arcly_handler_seconds_bucket", event=event, le="+Inf") == 1
+        assert (value("arcly_handler_seconds_sum", event=event) or 0) > 0
+
+
+async def test_errors_are_counted_by_the_codes_of_the_protocol(layer: LocalChannelLayer) -> None:
+    await chat_of(layer)
+    codes = ("malformed", "unknown_event", "internal", "other")
+    assert [value("arcly_event_errors_total", code=code) for code in codes] == [1, 3, 0, 1]
+
+
+async def test_ends_are_counted_by_code(layer: LocalChannelLayer) -> None:
+    for code in (1001, 4008, 4999):
+        async with connected(Chat.as_asgi()) as socket:
+            await socket.close(code)
+    assert [value("arcly_closes_total", code=code) for code in ("1001", "4008", "other")] == [1] * 3
+
+
+async def test_refusals_are_counted_by_code(layer: LocalChannelLayer) -> None:
+    before = [value("arcly_refusals_total", code=code) or 0 for code in ("4401", "other")]
+    assert await Socket(Members.as_asgi()).connect() == 4401
+    assert await Socket(Closed.as_asgi()).connect() == 4777
+    after = [value("arcly_refusals_total", code=code) or 0 for code in ("4401", "other")]
+    assert after == [each + 1 for each in before]
+
+
+async def test_rooms_and_members_are_those_that_clients_joined(layer: LocalChannelLayer) -> None:
+    assert (value("arcly_rooms"), value("arcly_room_members")) == (0, 0)
+    async with connected(Chat.as_asgi()) as ada, connected(Chat.as_asgi()) as bob:
+        for socket, room in ((ada, "tea"), (bob, "tea"), (bob, "garden")):
+            await socket.send("join", room)
+            await socket.receive()
+        assert (value("arcly_rooms"), value("arcly_room_members")) == (2, 3)
+    assert (value("arcly_rooms"), value("arcly_room_members")) == (0, 0)
+
+
+def test_what_waits_is_added_up_and_the_most_is_found(layer: LocalChannelLayer) -> None:
+    slow = layer.registry.register(Outbox())
+    layer.registry.register(Outbox())
+    layer.registry.broadcast_text("12345")
+    layer.registry.send_text(slow, "12345")
+    assert [value(f"arcly_pending_{name}") for name in ("frames", "bytes")] == [3, 15]
+    assert [value(f"arcly_pending_{name}_max") for name in ("frames", "bytes")] == [2, 10]
+
+
+def test_bytes_are_counted_per_outbox(layer: LocalChannelLayer) -> None:
+    for _ in range(3):
+        layer.registry.register(Outbox())
+    layer.registry.broadcast_text("12345")
+    assert value("arcly_bytes_out_total") == 15
+
+
+async def test_writes_are_counted(layer: LocalChannelLayer) -> None:
+    async with connected(Chat.as_asgi()) as socket:
+        for _ in range(2):
+            await socket.send("echo")
+            await socket.receive()
+    assert value("arcly_writes_total") == 2
+
+
+async def test_counts_outlive_the_last_connection_of_a_loop(layer: LocalChannelLayer) -> None:
+    await chat_of(layer)
+    before = value("arcly_events_in_total", event="echo")
+    await chat_of(layer)
+    assert (before, value("arcly_events_in_total", event="echo")) == (1, 2)
+
+
+async def test_waits_of_senders_are_counted_and_added_up(
+    layer: LocalChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Outbox(layer.pump(), max_frames=4)
+    layer.registry.register(slow)
+    for _ in range(4):
+        await layer.publish(None, Frame.from_text("x"))
+    assert value("arcly_pacing_wait_seconds_count") == 1
+    assert (value("arcly_pacing_wait_seconds_sum") or 0) > 0
 
 
 def test_registering_again_is_nothing() -> None:

@@ -1,0 +1,51 @@
+"""How late event loops are: one timer for each that has connections, once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from arcly_channels.fanout.lanes import Lane
+
+INTERVAL = 1.0
+"""Seconds between two beats."""
+
+STALLED = 5.0
+"""Seconds by which a beat is late when its loop counts as stalled."""
+
+
+class Pulse:
+    """Feels the pulse of every lane it was started for, as long as `is_needed` says so."""
+
+    def __init__(
+        self, is_needed: Callable[[Lane], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._is_needed = is_needed
+        self._clock = clock
+        self._due: WeakKeyDictionary[Lane, float] = WeakKeyDictionary()
+        """When the next beat of each lane is due. A loop may end before it comes."""
+
+    def start(self, lane: Lane) -> None:
+        """Begin with `lane`, which has got a connection, unless that goes on already."""
+        if lane.has_turns and lane not in self._due:
+            self._await_beat(lane)
+
+    def overdue(self) -> float:
+        """Return by how many seconds the beat of some running loop is late by now, at most."""
+        now = self._clock()
+        running = [due for lane, due in list(self._due.items()) if not lane.is_dead]
+        return max(0.0, *(now - due for due in running)) if running else 0.0
+
+    def _await_beat(self, lane: Lane) -> None:
+        self._due[lane] = self._clock() + INTERVAL
+        lane.call_later(INTERVAL, self._beat, lane)
+
+    def _beat(self, lane: Lane) -> None:
+        lane.tally.delays.add(max(0.0, self._clock() - self._due[lane]))
+        if self._is_needed(lane):
+            self._await_beat(lane)
+            return
+        del self._due[lane]
+        if self._is_needed(lane):  # Another thread has just added one, and saw us running.
+            self.start(lane)
