@@ -35,6 +35,7 @@ def run(quick: bool) -> Result:
     result.compare(memory, peers.OURS_ON_DAPHNE.name, bar=25)
     result.compare(memory, peers.OURS_ON_DAPHNE.name, peers.STOCK_ON_DAPHNE.name, bar=1)
     result.compare(rate, peers.OURS_ON_DAPHNE.name, peers.STOCK_ON_DAPHNE.name)
+    result.compare(rate, peers.OURS_ON_DAPHNE.name, peers.BARE_ON_DAPHNE.name, bar=0.75)
     return result
 
 
