@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -73,9 +73,13 @@ class Lane:
         """Return whether a call by this thread runs at once."""
         return True
 
-    def passing(self) -> Future[None] | None:
-        """Return what a sender that `is_here` should wait for, so that the lane catches up."""
-        return None
+    def is_ahead(self) -> bool:
+        """Return whether a sender that `is_here` should wait until the lane catches up."""
+        return False
+
+    def passing(self) -> Awaitable[None]:
+        """Return what it waits for, in the loop of the lane."""
+        raise NotImplementedError
 
     def admit(self, outbox: Outbox) -> None:
         """Take note of an outbox that will live here, and of its bounds."""

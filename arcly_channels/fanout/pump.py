@@ -67,7 +67,8 @@ class Pump(Lane):
         self._is_flush_due = False
         self._flushing: list[Outbox] = []
         """What is left of the pass of flushes that is under way."""
-        self._passing: Future[None] | None = None
+        self._passing: list[asyncio.Future[None]] = []
+        """Who waits for the end of the pass."""
         self._calls = 0
         self._frames_before = 0
         self._max_posted = MAX_POSTED
@@ -122,18 +123,17 @@ class Pump(Lane):
         self._max_posted = min(self._max_posted, max(1, outbox.max_frames // 4))
         self._max_posted_bytes = min(self._max_posted_bytes, outbox.max_bytes // 4)
 
-    def passing(self) -> Future[None] | None:
-        """Return a future that is done when every outbox that is ready now was flushed once.
-
-        Returns None while a sender in the loop is not ahead of the flush.
-        """
+    def is_ahead(self) -> bool:
         is_many = self.tally.frames - self._frames_before >= BURST_FRAMES
-        if self.is_dead or self._calls < (JOINED_CALLS if is_many else BURST_CALLS):
-            return None  # No flush comes after the end of a loop.
-        if self._passing is None:
-            self._passing = Future()
-            self._schedule_flush()
-        return self._passing
+        is_ahead = self._calls >= (JOINED_CALLS if is_many else BURST_CALLS)
+        return is_ahead and not self.is_dead  # No flush comes after the end of a loop.
+
+    def passing(self) -> asyncio.Future[None]:
+        """Return a future that is done when every outbox that is ready now was flushed once."""
+        passing = self.loop.create_future()
+        self._passing.append(passing)
+        self._schedule_flush()
+        return passing
 
     def _run(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
         self._calls += 1
@@ -185,9 +185,10 @@ class Pump(Lane):
     def _end_pass(self) -> None:
         self._calls = 0
         self._frames_before = self.tally.frames
-        passing, self._passing = self._passing, None
-        if passing is not None:
-            finish(passing)
+        passing, self._passing = self._passing, []
+        for future in passing:
+            if not future.done():  # Its sender may have been cancelled.
+                future.set_result(None)
 
     # Calls from elsewhere
 

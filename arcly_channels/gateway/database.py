@@ -2,27 +2,38 @@
 
 Channels awaits the closing of old connections before every message, in that one thread: 200 µs a
 message, and a second while anybody's query takes one (`benchmarks/latency.py`). Here it is only put
-into that thread's queue, ahead of whatever the handler of the message will ask of the database.
+into that thread's queue, ahead of whatever the handler of the message will ask of the database, and
+not for every message of many: the thread takes the interpreter away from the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from channels.db import aclose_old_connections, database_sync_to_async
 
 logger = logging.getLogger(__name__)
 
-_queued: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-"""The loops for which a closing waits in the thread's queue, which holds its task meanwhile.
+FRESH = 0.05
+"""Seconds after a closing in which there is no other."""
+
+_due: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
+"""When each loop has the next closing; never, while one waits in the thread's queue.
 
 Not the tasks: each holds its loop, and would keep it alive here for ever.
 """
+
+
+def is_closing_due() -> bool:
+    """Return whether old connections were not closed for a while in the running loop."""
+    loop = asyncio.get_running_loop()
+    return loop.time() >= _due.get(loop, 0.0)
 
 
 async def queue_closing() -> None:
@@ -31,15 +42,14 @@ async def queue_closing() -> None:
     One closing at a time is enough: while it waits in the thread's queue, it is still ahead.
     """
     loop = asyncio.get_running_loop()
-    if loop not in _queued:
-        _queued.add(loop)
-        task = loop.create_task(aclose_old_connections())
-        task.add_done_callback(partial(_on_closed, loop))
-        await asyncio.sleep(0)  # The task's first step is what puts it into the queue.
+    _due[loop] = math.inf
+    task = loop.create_task(aclose_old_connections())
+    task.add_done_callback(partial(_on_closed, loop))
+    await asyncio.sleep(0)  # The task's first step is what puts it into the queue.
 
 
 def _on_closed(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    _queued.discard(loop)
+    _due[loop] = loop.time() + FRESH
     if not task.cancelled() and (error := task.exception()):
         logger.error("Old database connections could not be closed", exc_info=error)
 

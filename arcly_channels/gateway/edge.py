@@ -16,7 +16,7 @@ from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
 from arcly_channels.fanout.rows import About
-from arcly_channels.gateway.database import queue_closing
+from arcly_channels.gateway.database import is_closing_due, queue_closing
 from arcly_channels.gateway.declaration import ATTRIBUTES, Declaration, declare
 from arcly_channels.gateway.handling import Line, end
 from arcly_channels.gateway.inbox import CANCEL_TIMEOUT, Inbox
@@ -174,7 +174,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         if not callable(handler):
             self._complain(message)
             return
-        await queue_closing()
+        if is_closing_due():
+            await queue_closing()
         handling = handler(message)
         if inspect.isawaitable(handling):
             await handling

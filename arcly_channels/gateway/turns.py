@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import ref
 
 from channels.exceptions import StopConsumer
 
@@ -25,13 +27,14 @@ class Turns:
     so there is no cycle, and the consumer is freed when it ends.
     """
 
-    __slots__ = ("_ending", "_lock", "_messages", "_receiving", "_seconds")
+    __slots__ = ("_ending", "_is_receiving", "_lock", "_messages", "_seconds", "_task")
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._ending: BaseException | None = None
-        self._receiving: asyncio.Task[None] | None = None
-        """The task of the consumer, while it waits for the server."""
+        self._task: ref[asyncio.Task[Any]] | None = None
+        """That of the consumer."""
+        self._is_receiving = False
         self._messages = 0
         self._seconds = 0.0
 
@@ -50,7 +53,10 @@ class Turns:
         """Return what comes next, or raise what the consumer was told to end with."""
         if self._ending is not None:
             raise self._taken_ending()
-        self._receiving = asyncio.current_task()
+        if self._task is None:
+            task = asyncio.current_task()
+            self._task = None if task is None else ref(task)
+        self._is_receiving = True
         try:
             return await receive()
         except asyncio.CancelledError:
@@ -59,12 +65,12 @@ class Turns:
             _uncancel()
             raise self._taken_ending() from None
         finally:
-            self._receiving = None
+            self._is_receiving = False
 
     @property
     def is_busy(self) -> bool:
         """Whether a message is being handled, so that no other is received."""
-        return self._receiving is None
+        return not self._is_receiving
 
     @property
     def is_ending(self) -> bool:
@@ -79,8 +85,9 @@ class Turns:
         """Do the same, with an exception for the consumer to end with."""
         if self._ending is None:
             self._ending = ending
-            if self._receiving is not None:
-                self._receiving.cancel()
+            task = None if self._task is None else self._task()
+            if self._is_receiving and task is not None:
+                task.cancel()
 
     def _taken_ending(self) -> BaseException:
         ending, self._ending = self._ending or StopConsumer(), None

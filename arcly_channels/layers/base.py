@@ -216,6 +216,8 @@ class GatewayLayer(BaseChannelLayer):
 
     async def send_frame(self, id: int, frame: Frame) -> None:
         """Put a frame into one gateway's outbox, once more can be sent."""
+        if self.registry.deliver_at_once(id, frame):
+            return
         places = await self.registry.pacer.wait(One(id), frame.size or 1)
         self.registry.deliver(One(id), frame, places=places)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from arcly_channels.gateway.database import ThreadCall, queue_closing
+from arcly_channels.gateway.database import FRESH, ThreadCall, is_closing_due, queue_closing
 from tests.waiting import turns
 
 
@@ -25,20 +25,22 @@ def test_no_event_loop_is_kept_alive() -> None:
     assert sum(loop() is not None for loop in loops) <= 1  # The thread itself knows the last one.
 
 
-async def test_one_closing_is_queued_at_a_time() -> None:
+async def test_no_closing_is_due_while_one_is_queued() -> None:
+    assert is_closing_due()
+    await queue_closing()
+    assert not is_closing_due()
+
+
+async def test_next_closing_is_due_a_moment_after_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     before = asyncio.all_tasks()
-    for _ in range(5):
-        await queue_closing()
-    assert len(asyncio.all_tasks() - before) == 1
-
-
-async def test_next_closing_is_queued_when_the_last_has_run() -> None:
-    for _ in range(2):
-        before = asyncio.all_tasks()
-        await queue_closing()
-        (closing,) = asyncio.all_tasks() - before
-        await closing
-        await turns(1)
+    await queue_closing()
+    (closing,) = asyncio.all_tasks() - before
+    await closing
+    await turns(1)
+    assert not is_closing_due()
+    now = asyncio.get_running_loop().time()
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now + FRESH)
+    assert is_closing_due()
 
 
 async def test_thread_closes_its_connections_before_a_call_and_after(
