@@ -74,7 +74,12 @@ class Connections:
         self.pacer = Pacer(self._lanes_of, self.clock)
         self._liveness = Liveness(self._stall_timeout, self._outboxes_in, self._evict_stalled)
         self._heartbeat = Heartbeat(
-            self._ping_interval, self._idle_timeout, self._in_lane, self._reap, self.clock
+            self._ping_interval,
+            self._idle_timeout,
+            self._lanes.has,
+            self._in_lane,
+            self._reap,
+            self.clock,
         )
         self.idle_reaped = 0
         """How many connections were closed because they gave no sign of life."""

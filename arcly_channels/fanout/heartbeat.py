@@ -30,20 +30,22 @@ class Heartbeat:
     """Asks the clients in every lane it was started for, as long as there are some.
 
     `interval` and `timeout` return seconds; with 0, nobody is asked, or nobody is reported.
-    `connections_in` gives the connections in a lane, and `report` is called in it with those that
-    give no sign of life.
+    `is_needed` returns whether a lane has connections, `connections_in` gives them, and `report` is
+    called in it with those that give no sign of life.
     """
 
     def __init__(
         self,
         interval: Callable[[], float],
         timeout: Callable[[], float],
+        is_needed: Callable[[Lane], bool],
         connections_in: Callable[[Lane], Iterable[Connection]],
         report: Callable[[Connection], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._interval = interval
         self._timeout = timeout
+        self._is_needed = is_needed
         self._connections_in = connections_in
         self._report = report
         self._clock = clock
@@ -61,17 +63,16 @@ class Heartbeat:
         lane.call_later(seconds, self._beat, lane, part, self._clock() + seconds)
 
     def _beat(self, lane: Lane, part: int, due: float) -> None:
-        connections = list(self._connections_in(lane))
-        if not connections:
+        if not self._is_needed(lane):
             self._running.discard(lane)
-            if any(True for _ in self._connections_in(lane)):  # Another thread has just added one.
+            if self._is_needed(lane):  # Another thread has just added one, and saw us running.
                 self.start(lane)
             return
         interval, now = self._interval(), self._clock()
         if interval:
             parts = _parts(interval)
             timeout = self._timeout() if now - due <= LATE else 0
-            for connection in connections:
+            for connection in self._connections_in(lane):
                 if connection.id % parts == part % parts:
                     self._ask(connection, now, timeout)
         self._wait(lane, part + 1)

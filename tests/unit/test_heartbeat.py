@@ -40,6 +40,7 @@ class Turns(Lane):
         self.heartbeat = Heartbeat(
             lambda: INTERVAL,
             lambda: TIMEOUT,
+            lambda lane: bool(self.connections),
             lambda lane: list(self.connections),
             lambda connection: self.found.append(connection.id),
             lambda: self.now,
