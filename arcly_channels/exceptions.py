@@ -51,6 +51,15 @@ class Refused(ArclyError):
         self.reason = reason
 
 
+class ServerEnds(Refused):
+    """A client comes while the server is about to end; it should come back, with the others."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "refused: the server is about to end")
+        self.code = CloseCode.SERVICE_RESTART
+        self.reason = "the server restarts"
+
+
 class EventRefused(ArclyError):
     """An event from a client is not for that client to send, or not in that form.
 

@@ -17,9 +17,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.ending import ending
 from arcly_channels.layers.configured import HINT, gateway_layers
 from arcly_channels.layers.watch import overview, problems_of
+from arcly_channels.session.drain import drain
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -49,7 +49,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Say whether this process should get new clients: 503 if not, with what is wrong and why."""
     problems = [{"what": what, "why": why} for what, why in problems_of(gateway_layers())]
-    if ending.is_begun:
+    if drain.is_on:
         problems.insert(0, {"what": "draining", "why": "the server is about to end"})
     if problems:
         return JsonResponse({"status": "not ready", "problems": problems}, status=503)

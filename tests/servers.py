@@ -83,6 +83,17 @@ class Server:
             os.killpg(process.pid, signal.SIGKILL)  # It leads the group of its own children.
             process.wait()
 
+    def wait(self, seconds: float) -> bool:
+        """Return whether the program ends by itself in time; if not, it still runs."""
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self._process = None
+        return True
+
     def _is_listening(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True

@@ -68,7 +68,7 @@ class Settings:
     RECONNECT_RATE: float = _number(500, least=1)
     """How many clients should come back in a second after a restart; `arcly.v1` tells them."""
     DRAIN_DEADLINE: float = _number(10)
-    """How long Daphne waits at shutdown for `on_disconnect` and for clients to take their close."""
+    """How long a server that ends waits for `on_disconnect` and for clients to take their close."""
     WATCH_KEY: str | None = dataclasses.field(default=None, metadata=_KEY)
     """What `manage.py gateway_top` shows instead of a login; without it, only staff may look."""
     JWT: identity.Jwt | None = dataclasses.field(

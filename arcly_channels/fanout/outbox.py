@@ -40,7 +40,7 @@ class Dialect(Protocol):
         """Make the last frame of a connection that is closed."""
 
 
-class Drain(Protocol):
+class Outlet(Protocol):
     """What empties an outbox: the part of `transports.base.Transport` that is used here."""
 
     def flush(self, outbox: Outbox) -> None: ...
@@ -90,7 +90,7 @@ class Outbox:
     def __init__(
         self,
         lane: Lane | None = None,
-        transport: Drain | None = None,
+        transport: Outlet | None = None,
         *,
         max_frames: int = MAX_FRAMES,
         max_bytes: int = MAX_BYTES,

@@ -30,6 +30,7 @@ from arcly_channels.layers.processes import presence
 from arcly_channels.logs import noted
 from arcly_channels.reasons import DisconnectReason
 from arcly_channels.rooms import TenantLike
+from arcly_channels.session.drain import drain
 from arcly_channels.session.guard import Guard
 from arcly_channels.session.session import Session, State
 from arcly_channels.transports.base import Peer, Receive, Send
@@ -159,15 +160,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except asyncio.CancelledError as error:
             if was_cancelled():
                 code = CloseCode.SERVICE_RESTART
-            raise as_meant(error) from error.__cause__
+            if not turns.was_cut():
+                raise as_meant(error) from error.__cause__
         finally:
-            try:
-                self._complain_of_endless(await inbox.close())
-            finally:  # A server in a hurry may cancel again.
-                try:
-                    await self._end_handlers()
-                finally:
-                    await session.end(code, self._say_goodbye)
+            await self._end(inbox, code)
 
     async def dispatch(self, message: Message) -> None:
         """Handle a message at once; Channels waits for the database's thread first."""
@@ -222,7 +218,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
             extra = self._noted(code=refusal.code, reason=refusal.reason)
             logger.info("A client of %s was %s", type(self).__qualname__, refusal, extra=extra)
             self._warn_of_missing_middleware()
-            await refuse(self.scope, self._gateway_send, refusal)
+            spread = self.channel_layer.spread()
+            await refuse(self.scope, self._gateway_send, refusal, spread)
             raise StopConsumer from None
         if self._gateway_session.state is State.CLOSING:
             raise StopConsumer  # By `close`. There are servers that take an accept after it.
@@ -272,8 +269,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
             inbound_bytes=settings.INBOUND_BUFFER_BYTES,
             endpoint=self._gateway_session,
         )
+        transport = select_transport(peer)
+        transport.hold_server(drain.run)
         await self._gateway_session.open(
-            select_transport(peer),
+            transport,
             about=self._about(),
             namespace=self.room_namespace,
             is_v1=is_v1,
@@ -295,6 +294,20 @@ class SessionConsumer(AsyncWebsocketConsumer):
     def _is_ending(self) -> bool:
         """Whether the client has no say any more."""
         return self._gateway_turns.is_ending or self._gateway_session.state is not State.OPEN
+
+    async def _end(self, inbox: Inbox, code: int) -> None:
+        """End the session, once; that a drain could not wait for it is no news to the server."""
+        try:
+            try:
+                self._complain_of_endless(await inbox.close())
+            finally:  # A server in a hurry may cancel again.
+                try:
+                    await self._end_handlers()
+                finally:
+                    await self._gateway_session.end(code, self._say_goodbye)
+        except asyncio.CancelledError:
+            if not self._gateway_turns.was_cut():
+                raise
 
     async def _end_handlers(self) -> None:
         """End the handlers that run beside the turns, but do not wait for ever."""

@@ -27,7 +27,10 @@ class Turns:
     so there is no cycle, and the consumer is freed when it ends.
     """
 
-    __slots__ = ("_ending", "_is_receiving", "_lock", "_messages", "_seconds", "_task")
+    __slots__ = (
+        *("_cuts", "_ending", "_is_receiving", "_lock", "_messages", "_seconds", "_task"),
+        "loop",
+    )
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -35,6 +38,8 @@ class Turns:
         self._task: ref[asyncio.Task[Any]] | None = None
         """That of the consumer."""
         self._is_receiving = False
+        self._cuts = 0
+        self.loop = asyncio.get_running_loop()
         self._messages = 0
         self._seconds = 0.0
 
@@ -92,6 +97,22 @@ class Turns:
     def _taken_ending(self) -> BaseException:
         ending, self._ending = self._ending or StopConsumer(), None
         return ending
+
+    def cancel(self) -> None:
+        """Cancel what the consumer is doing, whatever it is, and end it."""
+        if self._ending is None:
+            self._ending = StopConsumer()
+        task = None if self._task is None else self._task()
+        if task is not None and not task.done():
+            self._cuts += 1
+            task.cancel()
+
+    def was_cut(self) -> bool:
+        """Return whether a `CancelledError` was by `cancel`: no news to the server, and over."""
+        cuts, self._cuts = self._cuts, 0
+        for _ in range(cuts):
+            _uncancel()
+        return cuts > 0
 
 
 def was_cancelled() -> bool:

@@ -12,6 +12,7 @@ from arcly_channels.exceptions import Refused
 from arcly_channels.fork import runs_again_in_children
 from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
 from arcly_channels.transports.base import Send
+from arcly_channels.transports.select import send_close
 from arcly_channels.wire.protocol import SUBPROTOCOL, bye_frame
 
 
@@ -31,12 +32,12 @@ class Refusals:
 refusals = Refusals()
 
 
-async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None:
+async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused, spread: int = 0) -> None:
     """Answer a request that is refused: with status 403, before there is a socket.
 
     A browser shows a page no such status. So a WebSocket client that offers `arcly.v1` is accepted
     with it, gets one `gateway:bye` that says why, and is closed with the refusal's code; unless
-    there are too many connections, which one more would not help.
+    there are too many connections, which one more would not help. `spread` is for that bye.
     """
     refusals.add(refusal.code)
     if scope["type"] == "http":
@@ -46,7 +47,10 @@ async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused) -> None
     is_told = SUBPROTOCOL in scope.get("subprotocols", ())
     if is_told and refusal.code != CloseCode.TOO_MANY_CONNECTIONS:
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        await send({"type": "websocket.send", "text": bye_frame(refusal.code, refusal.reason).text})
+        bye = bye_frame(refusal.code, refusal.reason, spread)
+        await send({"type": "websocket.send", "text": bye.text})
+        if send_close(scope, send, refusal.code, refusal.reason):
+            return
     # Autobahn, which Daphne is built on, takes a plain int and no subclass.
     code = int(refusal.code)
     await send({"type": "websocket.close", "code": code, "reason": shortened(refusal.reason)})

@@ -61,6 +61,8 @@ class GatewayLayer(BaseChannelLayer):
         """The dialect of clients that speak `arcly.v1`."""
         self.node = secrets.token_hex(4)
         """What tells this layer from those of other processes."""
+        self.leaving = 0
+        """How many connections there were when the server began to end, while it does."""
         self._handler_errors = 0
         self.disconnects: Counter[str] = Counter()
         """How many connections of gateways have ended, by reason."""
@@ -190,7 +192,8 @@ class GatewayLayer(BaseChannelLayer):
 
     def spread(self) -> int:
         """Return over how many milliseconds the clients should come back, if all had to go."""
-        return round(1000 * len(self.registry) / get_settings().RECONNECT_RATE)
+        number = max(self.leaving, len(self.registry))
+        return round(1000 * number / get_settings().RECONNECT_RATE)
 
     async def join(self, id: int, group: str, first: Frame | None = None) -> bool:
         """Put a gateway's connection into a group; return whether that changed anything.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from typing import Any
 from weakref import WeakSet
 
 from arcly_channels.fork import ForkSafeLock, runs_again_in_children
@@ -18,13 +19,18 @@ class Places:
 
     @runs_again_in_children
     def __init__(self) -> None:
-        self._holders: WeakSet[object] = WeakSet()
+        self._holders: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
 
     @property
     def taken(self) -> int:
         """How many sockets there are."""
         return len(self._holders)
+
+    def holders(self) -> list[Any]:
+        """Return who has a socket, in no order."""
+        with self._lock:
+            return list(self._holders)
 
     def take(self, holder: object, limit: int) -> bool:
         """Take a place for `holder`; return False if `limit` are taken. A limit of 0 is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 from collections.abc import Awaitable, Callable
@@ -9,7 +10,7 @@ from typing import Protocol
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import Refused
+from arcly_channels.exceptions import Refused, ServerEnds
 from arcly_channels.fanout.audience import One
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.rows import NOBODY, About, Connection
@@ -19,6 +20,7 @@ from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.logs import noted
 from arcly_channels.reasons import DisconnectReason, of_close, of_peer
 from arcly_channels.session.client import ClientHandle
+from arcly_channels.session.drain import drain
 from arcly_channels.session.guard import Authorize, Guard
 from arcly_channels.session.limits import places
 from arcly_channels.transports.base import Transport
@@ -50,8 +52,15 @@ class Consumer(Protocol):
     def is_busy(self) -> bool:
         """Whether it is handling one."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it runs in."""
+
     def end(self) -> None:
-        """Receive no more, and end."""
+        """Receive no more, and end after what it is doing."""
+
+    def cancel(self) -> None:
+        """Have what it is doing cancelled, be it the goodbye, and end."""
 
 
 class Session:
@@ -66,20 +75,20 @@ class Session:
         "_channel",
         "_connection",
         "_consumer",
-        "_layer",
         "_outbox",
         "_peer_code",
         "_state",
         "client",
         "disconnect_reason",
         "guard",
+        "layer",
         "tally",
         "transport",
     )
 
     def __init__(self, layer: GatewayLayer, channel: str, guard: Guard, consumer: Consumer) -> None:
         self._consumer = consumer
-        self._layer = layer
+        self.layer = layer
         self._channel = channel
         self.guard = guard
         self._state = State.ASKING
@@ -100,13 +109,32 @@ class Session:
             return State.CLOSING  # By whoever found it in a group, or too slow.
         return self._state
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that this belongs to."""
+        return self._consumer.loop
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the goodbye has begun: handlers have ended."""
+        return self._state is State.GONE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the goodbye is over, and nothing stayed behind."""
+        return self._state is State.GONE and self.transport is None
+
     async def ask(self, authorize: Authorize) -> None:
         """Decide about a client that comes, and hold a place for it; raise `Refused` to say no."""
+        if drain.is_on:
+            raise ServerEnds
         if not places.take(self, get_settings().MAX_CONNECTIONS):
             raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
         self.guard.check_entry()
         await authorize()
         self.guard.check_meanwhile()
+        if drain.is_on:
+            raise ServerEnds
 
     def deny(self) -> None:
         """Note that the connection was closed, so that it is not to be accepted."""
@@ -125,7 +153,7 @@ class Session:
         `about` is who that is, for the log, and `namespace` that of its rooms. A client that speaks
         `arcly.v1` (`is_v1`) is welcomed before anything else, and told why when it has to go.
         """
-        settings, layer, guard = get_settings(), self._layer, self.guard
+        settings, layer, guard = get_settings(), self.layer, self.guard
         self.transport = transport
         self._outbox = outbox = Outbox(
             layer.pump(),
@@ -142,6 +170,8 @@ class Session:
         )
         self._state = State.OPEN
         await self._enter()
+        if drain.is_on:
+            self.shut_down()
 
     async def refresh(self, token: object, authorize: Authorize) -> Claims:
         """Go on with a fresh token; see `Guard.refresh`.
@@ -160,7 +190,7 @@ class Session:
     def seen(self) -> None:
         """Note a sign of life."""
         if self._connection is not None:
-            self._connection.last_seen = self._layer.registry.clock()
+            self._connection.last_seen = self.layer.registry.clock()
 
     def received(self) -> None:
         """Note that something from the client was taken from the server."""
@@ -171,7 +201,7 @@ class Session:
     def close(self, code: int, reason: str = "") -> None:
         """Close with `code` what is open, after its backlog. Only the first close counts."""
         if self.client is not None:
-            self._layer.registry.close(One(self.client.id), code, reason)
+            self.layer.registry.close(One(self.client.id), code, reason)
 
     def shut_down(self) -> None:
         """Close at once, as the server is about to end: what waits goes first, if it can."""
@@ -181,8 +211,12 @@ class Session:
         self.abandon()
 
     def abandon(self) -> None:
-        """Have the application receive no more, and end."""
+        """Have the application receive no more, and end after what it is doing."""
         self._consumer.end()
+
+    def cancel(self) -> None:
+        """Cancel what the application is doing, be it the goodbye, and have it end."""
+        self._consumer.cancel()
 
     def is_deaf(self) -> bool:
         """Return whether the application receives nothing now, as it is busy with a message."""
@@ -209,7 +243,7 @@ class Session:
                 self._tell(self._code_or(code))
                 await goodbye(self._code_or(code))
         finally:
-            self._layer.disconnect(self._channel)
+            self.layer.disconnect(self._channel)
             try:
                 await self._hang_up(code)
             finally:
@@ -220,10 +254,10 @@ class Session:
     def _welcome(self, id: int) -> Frame:
         settings, claims = get_settings(), self.guard.claims
         return protocol.welcome_frame(
-            f"{self._layer.node}-{id}",
+            f"{self.layer.node}-{id}",
             ping=settings.PING_INTERVAL,
             pong=self.transport is None or not self.transport.hears_pongs,
-            spread=self._layer.spread(),
+            spread=self.layer.spread(),
             exp=None if claims is None else claims.get("exp"),
             limits={
                 "frame": MAX_BYTES,
@@ -244,7 +278,7 @@ class Session:
         if self.client is None:
             return
         for group in self.guard.groups():
-            await self._layer.join(self.client.id, group)
+            await self.layer.join(self.client.id, group)
         self.guard.watch(self.close)
         try:
             self.guard.check_meanwhile()
@@ -269,15 +303,16 @@ class Session:
     def _tell(self, code: int) -> None:
         """Count the end of a connection, and note it in the log."""
         reason = (self.disconnect_reason or DisconnectReason.ERROR).value
-        self._layer.count_disconnect(reason, code)
+        self.layer.count_disconnect(reason, code)
         id, about = (None, NOBODY) if (row := self._connection) is None else (row.id, row.about)
         extra = noted(id, about.tenant, code, reason)
         logger.info("Connection %s ended: %s, with code %d", id, reason, code, extra=extra)
 
     async def _hang_up(self, code: int) -> None:
         """Close the connection, behind what the client was sent, and let go of its transport."""
-        outbox, transport, self.transport = self._outbox, self.transport, None
+        outbox, transport = self._outbox, self.transport
         if self.client is None or outbox is None or transport is None:
+            self.transport = None
             return
         self.client.set_gone()
         try:
@@ -286,4 +321,5 @@ class Session:
                 outbox.lane.call(outbox.flush)
             await transport.stop()
         finally:
+            self.transport = None
             outbox.lane.call(outbox.cut)

@@ -11,7 +11,14 @@ from functools import lru_cache
 
 from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.logs import noted
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ServerMessage, ask_by_event
+from arcly_channels.transports.base import (
+    CLOSE_TIMEOUT,
+    Ending,
+    Peer,
+    ServerMessage,
+    ask_by_event,
+)
+from arcly_channels.transports.hold import hold_server
 from arcly_channels.transports.hypercorn import find_buffer
 from arcly_channels.transports.sockets import acknowledged, find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
@@ -43,7 +50,7 @@ class AsgiTransport:
         self._hurry: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._is_stopped = False
+        self._is_stopped = self._is_reset = False
         self._held_up = 0.0
         self._sending_since: float | None = None
 
@@ -78,6 +85,17 @@ class AsgiTransport:
 
     def received(self) -> None:
         pass
+
+    def hold_server(self, drain: Ending) -> None:
+        hold_server(drain, self._peer.send)
+
+    @property
+    def is_over(self) -> bool:
+        # granian closes the socket of one that was reset when nobody knows its `send` any more.
+        return self._is_stopped and (self._is_reset or not self.unread())
+
+    def abort(self) -> None:
+        self._reset()
 
     async def stop(self) -> None:
         self._is_stopped = True
@@ -179,6 +197,7 @@ class AsgiTransport:
             self._reset()
 
     def _reset(self) -> None:
+        self._is_reset = True
         if self._buffer is not None:
             self._resetting = self._loop.create_task(self._buffer.close())  # The stream only.
         elif self._descriptor is not None:

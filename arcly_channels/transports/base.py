@@ -11,6 +11,9 @@ ServerMessage = dict[str, Any]
 Receive = Callable[[], Awaitable[ServerMessage]]
 Send = Callable[[ServerMessage], Awaitable[None]]
 
+Ending = Callable[[], Awaitable[None]]
+"""Closes every connection of the running loop, and returns when they are gone."""
+
 CLOSE_TIMEOUT = 1.0
 """Seconds that a peer gets to answer a close frame before its connection is aborted."""
 
@@ -26,9 +29,6 @@ class Endpoint(Protocol):
 
     def abandon(self) -> None:
         """Receive no more, and end: this side is done with the connection."""
-
-    def shut_down(self) -> None:
-        """Close with 1012 at once, as the server is about to end."""
 
 
 class Peer(NamedTuple):
@@ -100,6 +100,16 @@ class Transport(Protocol):
 
     def received(self) -> None:
         """Take note that the application has received a message."""
+
+    def hold_server(self, drain: Ending) -> None:
+        """Have the server wait for `drain` when it is told to end; once, for all connections."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do or to wait for: the connection is closed."""
+
+    def abort(self) -> None:
+        """Have no more patience: reset the connection. Idempotent."""
 
     async def stop(self) -> None:
         """Write nothing more: the socket is gone, or about to go because the application ends.

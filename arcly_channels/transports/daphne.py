@@ -24,10 +24,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from arcly_channels.conf.settings import get_settings
-from arcly_channels.ending import ending
 from arcly_channels.fanout.outbox import Outbox
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
+from arcly_channels.transports.base import Ending, Peer, Reading
 from arcly_channels.transports.stream import StreamTransport, join_fragments
 
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
@@ -42,8 +40,6 @@ READ_SIZE = 8 * 1024
 
 Twisted's 64 KiB hold 8,000 empty frames, which take 70 ms: `benchmarks/neighbours.py`.
 """
-
-_POLL = 0.01  # Seconds between two looks at what is still open, at shutdown only.
 
 
 def find_protocol(send: object) -> Any | None:
@@ -111,7 +107,6 @@ class DaphneTransport(StreamTransport):
         self._is_reading_paused = False
         self._connection.unregisterProducer()  # The HTTP channel's, from before the upgrade.
         self._connection.registerProducer(self, True)
-        _end_with_reactor(self)
         for name, hook in self._hooks():
             setattr(protocol, name, hook)
         # The heartbeat asks: Daphne would close a client whose pong is not read yet.
@@ -129,28 +124,14 @@ class DaphneTransport(StreamTransport):
         try:
             await super().stop()
         finally:
-            _serving.discard(self)
             for name, _ in self._hooks():
                 vars(self._protocol).pop(name, None)
             self._protocol.muted = True  # Nobody will take what the client goes on sending.
             self._resume_reading()  # It answers our close, maybe behind that.
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the application has ended and the connection is closed."""
-        return self._is_stopped and self._protocol.state == CLOSED
-
-    def shut_down(self) -> None:
-        """Close now, as the server is about to end."""
-        self._peer.endpoint.shut_down()
-
-    def cancel(self) -> None:
-        """Cancel the application, unless it has ended or Daphne has done so."""
-        connection = self._protocol.server.connections.get(self._protocol, {})
-        task = connection.get("application_instance")
-        # Python 3.10 cannot tell: whoever says goodbye for long is cancelled a second time there.
-        if task is not None and not getattr(task, "cancelling", int)():
-            task.cancel()
+    def hold_server(self, drain: Ending) -> None:
+        super().hold_server(drain)
+        _hold_reactor(drain)
 
     # Outbound: Twisted's producer interface
 
@@ -165,6 +146,9 @@ class DaphneTransport(StreamTransport):
 
     def _is_open(self) -> bool:
         return bool(self._protocol.state == OPEN)
+
+    def _is_closed(self) -> bool:
+        return bool(self._protocol.state == CLOSED)
 
     def _write(self, data: bytes) -> None:
         connection = self._connection
@@ -253,55 +237,16 @@ class DaphneTransport(StreamTransport):
 
 # Shutdown
 
-_serving: set[DaphneTransport] = set()
-
-
-def _end_with_reactor(transport: DaphneTransport) -> None:
-    """Have a connection closed in an orderly way when the reactor stops.
-
-    On SIGTERM Daphne cancels the applications, or (while a handshake is younger than a second)
-    fails to, and the reactor then ends without waiting for more than the first of them.
-    """
-    _watch_reactor()
-    _serving.add(transport)
-
 
 @lru_cache(maxsize=1)
-def _watch_reactor() -> None:
+def _hold_reactor(drain: Ending) -> None:
+    """Have the reactor wait for `drain` where it stops without a signal.
+
+    Daphne has cancelled its applications then.
+    """
     from twisted.internet import reactor
 
-    reactor.addSystemEventTrigger("before", "shutdown", _shut_down)
+    def end() -> Deferred[None]:
+        return Deferred.fromFuture(asyncio.ensure_future(drain()))
 
-
-def _shut_down() -> Deferred[None] | None:
-    """Close every connection with 1012; the reactor waits for the result."""
-    ending.begin()
-    deadline = get_settings().DRAIN_DEADLINE
-    transports = list(_serving)
-    for transport in transports:
-        transport.shut_down()
-    if not deadline:
-        return None
-    return Deferred.fromFuture(asyncio.ensure_future(_drain(transports, deadline)))
-
-
-async def _drain(transports: list[DaphneTransport], seconds: float) -> None:
-    """Wait until the applications have ended and the peers have answered, if they do in time.
-
-    Whose handler does not end by itself is cancelled early enough to say goodbye.
-    """
-    patience = min(CLOSE_TIMEOUT, seconds / 2)
-    if not await _are_over(transports, patience):
-        for transport in transports:
-            transport.cancel()
-        await _are_over(transports, seconds - patience)
-
-
-async def _are_over(transports: list[DaphneTransport], seconds: float) -> bool:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while not all(each.is_over for each in transports):
-        if loop.time() >= deadline:
-            return False
-        await asyncio.sleep(_POLL)  # autobahn has no event for the change of its state.
-    return True
+    reactor.addSystemEventTrigger("before", "shutdown", end)

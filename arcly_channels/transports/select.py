@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
+from arcly_channels.close_codes import shortened
 from arcly_channels.transports import uvicorn
 from arcly_channels.transports.asgi import AsgiTransport
 from arcly_channels.transports.base import Peer, Send, ServerMessage, Transport
@@ -60,6 +62,22 @@ def unheard(scope: ServerMessage, send: Send) -> Iterator[None]:
         reading.resume()
 
 
+def send_close(scope: Mapping[str, Any], send: Send, code: int, reason: str) -> bool:
+    """Close an accepted socket that has no transport, on Daphne, whose `send` knows few codes.
+
+    Returns False where this is not Daphne, and `send` takes them all.
+    """
+    if not _is_daphne_loaded():
+        return False
+    from arcly_channels.transports import daphne
+
+    protocol = daphne.find_protocol(_send_of_server(scope, send))
+    if protocol is None:
+        return False
+    protocol.sendCloseFrame(code=int(code), reasonUtf8=shortened(reason).encode())
+    return True
+
+
 def _is_daphne_loaded() -> bool:
     """Return whether Daphne may be asked: never be the first to import it and its reactor."""
     return "daphne.server" in sys.modules
@@ -73,7 +91,7 @@ def _of_server(peer: Peer) -> Peer:
     return peer._replace(send=_send_of_server(peer.scope, peer.send))
 
 
-def _send_of_server(scope: ServerMessage, send: Send) -> Send:
+def _send_of_server(scope: Mapping[str, Any], send: Send) -> Send:
     given = scope.get("extensions", {}).get(EXTENSION)
     if given is not None:
         send = given["send"]

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 from arcly_channels.fanout.outbox import CUT, Outbox
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, ask_by_event
+from arcly_channels.transports.base import CLOSE_TIMEOUT, Ending, Peer, ask_by_event
+from arcly_channels.transports.hold import hold_server
 from arcly_channels.transports.sockets import HasNumber, acknowledged, unread
 
 CHUNK = 64 * 1024
@@ -93,6 +94,16 @@ class StreamTransport:
 
     def received(self) -> None:
         pass
+
+    def hold_server(self, drain: Ending) -> None:
+        hold_server(drain, self._peer.send)
+
+    @property
+    def is_over(self) -> bool:
+        return self._is_stopped and self._is_closed()
+
+    def abort(self) -> None:
+        self._abort()
 
     async def stop(self) -> None:
         try:
@@ -205,6 +216,10 @@ class StreamTransport:
 
     def _is_open(self) -> bool:
         """Return whether the server still takes frames for this client."""
+        raise NotImplementedError
+
+    def _is_closed(self) -> bool:
+        """Return whether the server has seen the end of the connection."""
         raise NotImplementedError
 
     def _write(self, data: bytes) -> None:

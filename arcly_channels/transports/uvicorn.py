@@ -26,7 +26,7 @@ TURN = 0.002
 """Seconds of parsing for one client, after which others have as many as it took, or more."""
 
 _HOOKS = ("pause_writing", "resume_writing", "handle_ping", "data_received")
-_NEEDED = ("handshake_complete", "close_sent", "read_paused", "transport", *_HOOKS)
+_NEEDED = ("handshake_complete", "close_sent", "read_paused", "transport", "connections", *_HOOKS)
 
 
 def find_protocol(send: object) -> Any | None:
@@ -100,6 +100,9 @@ class UvicornTransport(StreamTransport):
 
     def _is_open(self) -> bool:
         return not (self._protocol.close_sent or self._connection.is_closing())
+
+    def _is_closed(self) -> bool:
+        return self._protocol not in self._protocol.connections
 
     def _write(self, data: bytes) -> None:
         self._connection.write(data)

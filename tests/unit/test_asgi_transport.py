@@ -48,8 +48,6 @@ class Server:
     def is_deaf(self) -> bool:
         return False
 
-    def shut_down(self) -> None: ...
-
     def abandon(self) -> None:
         self.abandoned += 1
 

@@ -14,7 +14,7 @@ import arcly_channels
 PACKAGE = Path(arcly_channels.__file__).parent
 
 ORDER = [
-    {"_version", "exceptions", "close_codes", "ending", "fork", "logs", "reasons"},
+    {"_version", "exceptions", "close_codes", "fork", "logs", "reasons"},
     {"wire.blame", "wire.envelope"},
     {"fanout"},
     {"registry"},

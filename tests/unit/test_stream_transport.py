@@ -41,8 +41,6 @@ class Connection(StreamTransport):
     def is_deaf(self) -> bool:
         return False
 
-    def shut_down(self) -> None: ...
-
     def abandon(self) -> None:
         self.happened.append("abandoned")
 

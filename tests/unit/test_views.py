@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +13,12 @@ from django.test import RequestFactory
 from django.urls import resolve
 
 from arcly_channels import GatewayConsumer, subscribe, views
-from arcly_channels.ending import ending
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pulse import STALLED
 from arcly_channels.fanout.rows import About
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.watch import overview
+from arcly_channels.session.drain import Drain
 from tests.gateways import connected
 
 if TYPE_CHECKING:
@@ -37,11 +36,8 @@ def routed(settings: Settings) -> None:
 
 
 @pytest.fixture
-def ending_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(ending, "is_begun", False)
-    ending.begin()
-    yield
-    monkeypatch.undo()
+def ending_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Drain, "is_on", True)
 
 
 class Rooms(GatewayConsumer):

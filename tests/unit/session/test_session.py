@@ -12,6 +12,7 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.session.guard import Guard, Policy
 from arcly_channels.session.session import Session, State
+from arcly_channels.transports.base import Ending
 
 
 class Wire:
@@ -42,14 +43,30 @@ class Wire:
 
     def received(self) -> None: ...
 
+    def hold_server(self, drain: Ending) -> None: ...
+
+    @property
+    def is_over(self) -> bool:
+        return "stopped" in self.written
+
+    def abort(self) -> None: ...
+
     async def stop(self) -> None:
         self.written.append("stopped")
 
 
 class Application:
+    """A consumer that ends when it is told to, and never runs."""
+
     is_busy = False
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     def end(self) -> None: ...
+
+    def cancel(self) -> None: ...
 
 
 @pytest.fixture
