@@ -1,4 +1,4 @@
-# make demo | test | check | bench | format | clean. Each makes the virtual environment when it is missing;
+# make demo | test | drain | check | bench | format | clean. Each makes the virtual environment when it is missing;
 # `make demo` installs only what the demo needs, and takes another port with `make demo PORT=8001`.
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test drain check bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ demo: $(DEMO_READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+drain: $(READY)
+	$(BIN)/python -m pytest -m long -s tests/integration/test_drain.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -23,7 +23,6 @@ from daphne.server import Server as DaphneServer
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 from twisted.internet import abstract, tcp
 from twisted.protocols import tls
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from arcly_channels.fanout.outbox import Outbox
@@ -236,22 +235,6 @@ def test_a_stalled_client_is_evicted_over_tls(tmp_path: Path) -> None:
 
 
 # The end
-
-
-def test_sigterm_closes_every_socket_with_1012_and_says_goodbye(tmp_path: Path) -> None:
-    with (
-        Server(*daphne("application"), directory=tmp_path) as server,
-        connected(server, {}, "/thoughtful") as one,
-        connected(server, {}, "/thoughtful") as other,
-    ):
-        one.receive(), other.receive()
-        server.stop()
-        for client in (one, other):
-            with pytest.raises(ConnectionClosed) as ending:
-                client.receive()
-            assert ending.value.rcvd is not None
-            assert ending.value.rcvd.code == 1012
-        assert server.log.read_text().count("closed with 1012") == 2
 
 
 def test_sigterm_lets_young_and_busy_connections_say_goodbye(tmp_path: Path) -> None:
