@@ -47,7 +47,8 @@ class GatewayConsumer(SessionConsumer):
     of the calls.
 
     A client that is refused before its socket is accepted gets status 403, or `gateway:bye` if it
-    offers `arcly.v1`: with 4401 when claims are needed and there are none, with 4403 otherwise.
+    offers `arcly.v1`: with 4401 when claims are needed and there are none, with 1012 when the
+    server is about to end, with 4403 otherwise.
     """
 
     # What a gateway calls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
@@ -98,8 +99,12 @@ class Drain:
 
     @property
     def is_on(self) -> bool:
-        """Whether the server of the running loop is about to end: nobody is let in any more."""
-        return bool(self._tasks) and asyncio.get_running_loop() in self._tasks
+        """Whether the server of the running loop is about to end: nobody is let in any more.
+
+        Where no loop runs, as in a view that is not async, whether any server is.
+        """
+        loop = _get_running_loop()
+        return bool(self._tasks) and (loop is None or loop in self._tasks)
 
     async def run(self) -> None:
         """Close every connection of the running loop; return when they are gone.
@@ -150,6 +155,8 @@ async def _see_off(leavers: list[_Leaver], plan: Plan, loop: asyncio.AbstractEve
             if not leaver.session.is_ending:  # A handler, which may have ignored the last call.
                 leaver.session.cancel()
         next_call += plan.patience
+    if leavers:
+        logger.warning("%d connections take too long to end, and are cancelled", len(leavers))
     for leaver in leavers:
         leaver.session.cancel()
     if not await _are_over(leavers, loop, plan.end):

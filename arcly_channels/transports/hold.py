@@ -14,13 +14,14 @@ import signal
 import socket
 import sys
 import threading
-from concurrent.futures import CancelledError
+from concurrent import futures
 from contextlib import suppress
 from functools import lru_cache
 from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.transports.base import Ending, Send
 
 SAME = 1.0
@@ -89,7 +90,8 @@ class _Hold:
         """Pass on to the loop what woke it, but for the signals that are held."""
         others = bytes(each for each in self._reader.recv(4096) if each not in self._handlers)
         if others and self._descriptor >= 0:
-            os.write(self._descriptor, others)
+            with suppress(OSError):  # It is full, and the loop about to wake up.
+                os.write(self._descriptor, others)
 
     def _take_note(self) -> None:
         if self._task is None:
@@ -150,7 +152,9 @@ def _drain_at_exit(drain: Ending) -> None:
     def drain_all() -> None:
         for loop in list(_held):
             if loop.is_running():
-                with suppress(CancelledError):  # The loop was quicker.
-                    asyncio.run_coroutine_threadsafe(run(), loop).result()
+                # The loop may be quicker, or blocked.
+                with suppress(futures.CancelledError, futures.TimeoutError):
+                    draining = asyncio.run_coroutine_threadsafe(run(), loop)
+                    draining.result(get_settings().DRAIN_DEADLINE)
 
     atexit.register(drain_all)
