@@ -216,13 +216,12 @@ class Connections:
             if lane.is_dead or lane.is_stopped:
                 self._lose(lane, outboxes)
                 continue
+            if exclude is not None:
+                outboxes = tuple(each for each in outboxes if each.connection_id != exclude)
             if lane in unused:
                 unused.remove(lane)
-            # Elsewhere the audience is looked at when the call runs: who was told meanwhile that it
-            # has left a group must not get the frame.
-            now = outboxes if lane.is_here() else None
             try:
-                lane.call(self._fill, lane, now, frame, audience, exclude, size=frame.size or 1)
+                lane.call(self._fill, lane, outboxes, frame, audience, size=frame.size or 1)
             except LoopStalled as error:
                 stalled = error
         release(unused, frame.size or 1)
@@ -242,7 +241,7 @@ class Connections:
         lane = outbox.lane
         if outbox.is_pressed or lane.is_dead or not lane.is_here() or lane.is_ahead():
             return False
-        lane.call(self._fill, lane, (outbox,), frame, One(id), None)
+        lane.call(self._fill, lane, (outbox,), frame, One(id))
         return True
 
     def close(self, audience: Audience, code: int, reason: str = "") -> int:
@@ -360,21 +359,9 @@ class Connections:
         self.evict(outbox.connection_id, "takes nothing of what waits for it")
 
     def _fill(
-        self,
-        lane: Lane,
-        outboxes: Sequence[Outbox] | None,
-        frame: Frame,
-        audience: Audience,
-        exclude: int | None,
+        self, lane: Lane, outboxes: Sequence[Outbox], frame: Frame, audience: Audience
     ) -> None:
-        """Fill outboxes of one lane, in that lane; evict the full ones after the sweep.
-
-        Without `outboxes` they are those of the audience by now.
-        """
-        if outboxes is None:
-            outboxes = next((of for each, of in self._by_lane(audience) if each is lane), ())
-        if exclude is not None:
-            outboxes = tuple(each for each in outboxes if each.connection_id != exclude)
+        """Fill outboxes of one lane, in that lane; evict the full ones after the sweep."""
         is_small = frame.size <= lane.small
         others = offer(frame, outboxes, lane.ready) if is_small else outboxes
         taken = len(outboxes) - len(others)

@@ -445,7 +445,7 @@ async def test_sender_cancelled_while_it_waits_leaves_nothing(
         outbox = Outbox(pump, Dribbling(), max_frames=8)
         registry.join_room(registry.register(outbox), "room")
         for _ in range(6):
-            pump.call(registry._fill, pump, [outbox], FRAME, ROOM, None)
+            pump.call(registry._fill, pump, [outbox], FRAME, ROOM)
         await asyncio.sleep(0)
     waiting = asyncio.ensure_future(registry.pacer.wait(ROOM, 5))
     if what == "a flush":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,13 +10,7 @@ import pytest
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 
-from arcly_channels import (
-    EventRefused,
-    GatewayConsumer,
-    abroadcast_to_room,
-    broadcast_to_room,
-    subscribe,
-)
+from arcly_channels import EventRefused, GatewayConsumer, abroadcast_to_room, subscribe
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.wire import protocol
 from tests.waiting import DEADLINE
@@ -306,24 +299,6 @@ async def test_nothing_of_a_room_comes_before_joined(v1: Client) -> None:
             is_inside = frame["event"] == "gateway:joined"
         else:
             assert is_inside
-
-
-async def test_nothing_of_a_room_comes_after_left_from_a_thread_either(
-    v1: Client, fresh_layer: LocalChannelLayer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await v1.ask("gateway:join", {"room": "tea"})
-    loop, pump = asyncio.get_running_loop(), fresh_layer.pump()
-    call = pump.call
-
-    def leave_first(*args: Any, **kwargs: Any) -> None:
-        monkeypatch.setattr(pump, "call", call)
-        leaving = v1.ask("gateway:leave", {"room": "tea"}, ref=1)
-        assert asyncio.run_coroutine_threadsafe(leaving, loop).result(DEADLINE)["ref"] == 1
-        call(*args, **kwargs)
-
-    monkeypatch.setattr(pump, "call", leave_first)  # When the thread has found its audience.
-    await asyncio.to_thread(broadcast_to_room, "tea", "said")
-    assert (await v1.ask("gateway:ping", ref=2))["ref"] == 2
 
 
 # Both dialects
