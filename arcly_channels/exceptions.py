@@ -60,6 +60,21 @@ class ServerEnds(Refused):
         self.reason = "the server restarts"
 
 
+class NoPlace(Refused):
+    """There is no place for one more socket: not even to say so."""
+
+
+class HandshakeTimedOut(Refused):
+    """A hook of the handshake took longer than it may.
+
+    Whoever is refused for that comes back later: it is a server that has too much to do.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(CloseCode.TOO_MANY_CONNECTIONS, "the server took too long")
+        self.seconds = seconds
+
+
 class EventRefused(ArclyError):
     """An event from a client is not for that client to send, or not in that form.
 

@@ -22,7 +22,7 @@ from arcly_channels.fanout.survey import backlogs
 from arcly_channels.fanout.tally import BOUNDS, OTHER, Durations, Tally
 from arcly_channels.identity.refusal import refusals
 from arcly_channels.layers.base import GatewayLayer
-from arcly_channels.reasons import DisconnectReason
+from arcly_channels.reasons import DisconnectReason, Limit
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.rooms import is_room
 from arcly_channels.wire.protocol import ERRORS
@@ -102,6 +102,10 @@ def _of_layers(layers: list[GatewayLayer]) -> Iterator[Metric]:
     yield _by_label("arcly_closes", "The same, by close code.", "code", closes)
     refused = {str(code.value): 0 for code in REFUSING} | refusals.numbers.copy()
     yield _by_label("arcly_refusals", "Clients turned away.", "code", refused)
+    limits: Counter[str] = Counter({limit.value: 0 for limit in Limit})
+    for layer in layers:
+        limits.update(layer.limits.copy())
+    yield _by_label("arcly_limits", "How often clients went beyond a limit.", "limit", limits)
 
 
 def _now(registries: list[ConnectionRegistry]) -> Iterator[Metric]:

@@ -40,6 +40,27 @@ class DisconnectReason(str, enum.Enum):
     """The server ended, or the event loop."""
 
 
+class Limit(str, enum.Enum):
+    """What a client went beyond."""
+
+    CONNECTIONS = "connections"
+    """`MAX_CONNECTIONS`."""
+    USER = "connections_per_user"
+    """`MAX_CONNECTIONS_PER_USER`."""
+    ADDRESS = "connections_per_address"
+    """`MAX_CONNECTIONS_PER_ADDRESS`."""
+    MESSAGE = "message_bytes"
+    """`MAX_MESSAGE_BYTES`."""
+    RATE = "rate"
+    """`RATE_LIMIT`: each frame that came too early."""
+    ERRORS = "errors"
+    """`RATE_LIMIT`: each connection that ended because too many of its frames were refused."""
+    ROOMS = "rooms"
+    """`MAX_ROOMS_PER_CONNECTION`."""
+    HANDSHAKE = "handshake"
+    """`HANDSHAKE_TIMEOUT`, where it is not the client who did."""
+
+
 _BY_CODE = {
     CloseCode.MESSAGE_TOO_BIG: DisconnectReason.LIMIT,
     CloseCode.INTERNAL_ERROR: DisconnectReason.ERROR,

@@ -43,7 +43,13 @@ class Server:
     """One server process and its workers."""
 
     def __init__(
-        self, peer: Peer, log: IO[bytes], *, keepalive: bool = False, congestion: str = ""
+        self,
+        peer: Peer,
+        log: IO[bytes],
+        *,
+        keepalive: bool = False,
+        congestion: str = "",
+        limits: bool = False,
     ) -> None:
         self._log = log
         self.port = _free_port()
@@ -55,7 +61,8 @@ class Server:
             cwd=Path(__file__).parents[1],
             env=os.environ
             | ({"BENCH_KEEPALIVE": "1"} if keepalive else {})
-            | ({"BENCH_CONGESTION": congestion} if congestion else {}),
+            | ({"BENCH_CONGESTION": congestion} if congestion else {})
+            | ({"BENCH_LIMITS": "1"} if limits else {}),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -159,15 +166,18 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def session(peer: Peer, *, keepalive: bool = False, congestion: str = "") -> Iterator[Session]:
+def session(
+    peer: Peer, *, keepalive: bool = False, congestion: str = "", limits: bool = False
+) -> Iterator[Session]:
     """A fresh server with its clients. An error inside shows what the server had printed.
 
     `congestion` is the algorithm of its connections, as Daphne and uvicorn can be given one.
+    `limits` are those of clients by default; without, nobody meets one.
     """
     pin(CLIENT_CORE)
     with ExitStack() as stack:
         log = stack.enter_context(TemporaryFile())
-        server = Server(peer, log, keepalive=keepalive, congestion=congestion)
+        server = Server(peer, log, keepalive=keepalive, congestion=congestion, limits=limits)
         stack.callback(server.stop)
         clients = Clients(server.port, peer.dialect)
         stack.callback(clients.stop)

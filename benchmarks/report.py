@@ -22,6 +22,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 ORDER = (
     "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "idle", "layer",
     "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
+    "attackers",
 )
 # fmt: on
 HIGHLIGHTS = (

@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from arcly_channels.conf import identity
+from arcly_channels.conf import identity, limits
 from arcly_channels.conf.spelling import did_you_mean
 
 NAME = "ARCLY_CHANNELS"
@@ -57,8 +57,25 @@ class Settings:
     """How many frames from one client may wait for its consumer before Daphne stops reading."""
     INBOUND_BUFFER_BYTES: int = _number(256 * 1024, whole=True)
     """How many bytes from one client may wait for its consumer before Daphne stops reading."""
+    MAX_MESSAGE_BYTES: int = _number(1024 * 1024, whole=True)
+    """How large one inbound message may be; who sends a larger one is closed with 1009."""
+    RATE_LIMIT: limits.RateLimit = dataclasses.field(
+        default=limits.RateLimit(),
+        metadata={"complaints": limits.rate_complaints, "read": limits.read_rate_limit},
+    )
+    """What one client may send in the long run; who goes on beyond it is closed with 4429."""
     MAX_CONNECTIONS: int = _number(0, whole=True)
     """How many connections all gateways of a process may have; 0 is no limit."""
+    MAX_CONNECTIONS_PER_USER: int = _number(0, whole=True)
+    """How many of those may have claims of the same `sub`, in one tenant; 0 is no limit."""
+    MAX_CONNECTIONS_PER_ADDRESS: int = _number(0, whole=True)
+    """How many of those may come from one IPv4 address or IPv6 /64 network; 0 is no limit."""
+    TRUSTED_PROXIES: Any = dataclasses.field(
+        default=(), metadata={"complaints": limits.proxies_complaints, "read": limits.read_proxies}
+    )
+    """The networks whose `X-Forwarded-For` says where a client comes from."""
+    HANDSHAKE_TIMEOUT: float = _number(10)
+    """How long `authorize`, and then `on_connect`, may take; 0 is for ever."""
     MAX_ROOMS_PER_CONNECTION: int = _number(100, whole=True)
     """How many rooms one client may be in at a time; 0 is no limit."""
     PING_INTERVAL: float = _number(20)
@@ -72,7 +89,8 @@ class Settings:
     WATCH_KEY: str | None = dataclasses.field(default=None, metadata=_KEY)
     """What `manage.py gateway_top` shows instead of a login; without it, only staff may look."""
     JWT: identity.Jwt | None = dataclasses.field(
-        default=None, metadata={"complaints": identity.jwt_complaints}
+        default=None,
+        metadata={"complaints": identity.jwt_complaints, "read": identity.read_jwt},
     )
     """Which tokens are believed; without it, none is looked for."""
     QUERY_TOKENS: bool = dataclasses.field(default=True, metadata=_SWITCH)
@@ -115,7 +133,10 @@ def get_settings() -> Settings:
     found = problems(given)
     if found:
         raise ImproperlyConfigured("; ".join(f"{each.message} ({each.hint})" for each in found))
-    return Settings(**{**given, "JWT": identity.read_jwt(given.get("JWT"))})
+    reads = {field.name: field.metadata.get("read") for field in dataclasses.fields(Settings)}
+    return Settings(
+        **{key: read(each) if (read := reads[key]) else each for key, each in given.items()}
+    )
 
 
 @lru_cache(maxsize=1)

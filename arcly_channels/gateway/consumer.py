@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -108,8 +109,9 @@ class GatewayConsumer(SessionConsumer):
         try:
             event = _event(text_data)
         except MalformedFrame as error:
-            frame = self._error(protocol.MALFORMED, error.problem, error.ref)
-            await self.channel_layer.send_frame(self.id, frame)
+            if not self._gateway_session.err():
+                frame = self._error(protocol.MALFORMED, error.problem, error.ref)
+                await self.channel_layer.send_frame(self.id, frame)
             return
         try:
             answer = await self._handled(event)
@@ -140,6 +142,15 @@ class GatewayConsumer(SessionConsumer):
             await self.emit(message["event"], message.get("data"))
 
     # Inside
+
+    async def _put_off(self, message: Message, seconds: float) -> None:
+        """Answer an event that came `seconds` too early, unless there were too many of those."""
+        if not self._gateway_declaration.takes_events:
+            await super()._put_off(message, seconds)
+        elif not self._gateway_session.err():
+            ref, wait = _ref_of(message.get("text")), math.ceil(seconds * 1000) / 1000
+            early = self._error(protocol.RATE_LIMITED, "too much at once", ref, retry_after=wait)
+            await self.channel_layer.send_frame(self.id, early)
 
     async def _handled(self, event: Event) -> Frame | None:
         """Run the method for an event; return the answer to it, if there is to be one."""
@@ -279,6 +290,14 @@ def _reply(result: Any, ref: Ref, *, is_v1: bool) -> Frame | None:
     if isinstance(result, Answer):
         return result.frame(ref if is_v1 else None, is_v1=is_v1)
     return encode_reply(result, ref) if is_v1 and ref is not None else None
+
+
+def _ref_of(text: str | None) -> Ref:
+    """Return the mark of a frame, if there is one, that is not looked at any further."""
+    try:
+        return _event(text).ref
+    except MalformedFrame as error:
+        return error.ref
 
 
 def _room_of(data: Any) -> str:

@@ -42,6 +42,8 @@ class Declaration:
     subscriptions: dict[str, Subscription]
     reserved: frozenset[str]
     """The names that no Channels message may call: not meant for that, or guarded."""
+    takes_events: bool
+    """Whether its frames are events, and not what another consumer makes of them."""
     failures: Repeats = dataclasses.field(default_factory=Repeats)
 
 
@@ -60,7 +62,9 @@ def declare(gateway: Any) -> Declaration:
         checked_namespace(gateway.room_namespace)
     handlers = {each.method for each in subscriptions.values()}
     own = {name for each in gateway.__mro__ if _is_framework(each) for name in vars(each)}
-    return Declaration(Policy.of(gateway), subscriptions, OF_INSTANCES | own | handlers)
+    takes_events = _is_ours(_definers(gateway, "receive")[0])
+    reserved = OF_INSTANCES | own | handlers
+    return Declaration(Policy.of(gateway), subscriptions, reserved, takes_events)
 
 
 def _check_bases(gateway: type) -> None:

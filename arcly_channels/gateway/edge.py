@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 from channels.exceptions import DenyConnection, StopConsumer
@@ -15,11 +16,12 @@ from django.apps import apps
 
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import Refused
+from arcly_channels.exceptions import HandshakeTimedOut, Refused
 from arcly_channels.fanout.rows import About
 from arcly_channels.gateway.database import is_closing_due, queue_closing
 from arcly_channels.gateway.declaration import ATTRIBUTES, Declaration, declare
 from arcly_channels.gateway.handling import Line, end
+from arcly_channels.gateway.hurry import TimeLimit
 from arcly_channels.gateway.inbox import CANCEL_TIMEOUT, Inbox
 from arcly_channels.gateway.turns import Turns, as_meant, was_cancelled
 from arcly_channels.identity.refusal import chosen_subprotocol, refuse
@@ -28,14 +30,14 @@ from arcly_channels.layers.configured import gateway_layer
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.processes import presence
 from arcly_channels.logs import noted
-from arcly_channels.reasons import DisconnectReason
+from arcly_channels.reasons import DisconnectReason, Limit
 from arcly_channels.rooms import TenantLike
 from arcly_channels.session.drain import drain
 from arcly_channels.session.guard import Guard
 from arcly_channels.session.session import Session, State
 from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport, unheard
-from arcly_channels.wire.envelope import Frame, limited
+from arcly_channels.wire.envelope import Frame, limited, size_of
 from arcly_channels.wire.events import EVENT
 from arcly_channels.wire.protocol import SUBPROTOCOL
 
@@ -213,10 +215,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
             # Where nothing is asked that takes time, nothing comes meanwhile: `benchmarks/idle.py`.
             takes_time = type(self).authorize is not SessionConsumer.authorize
             with unheard(self.scope, self._gateway_send) if takes_time else nullcontext():
-                await self._gateway_session.ask(self._ask_authorize)
+                await self._gateway_session.ask(self._authorize_in_time)
         except Refused as refusal:
-            extra = self._noted(code=refusal.code, reason=refusal.reason)
-            logger.info("A client of %s was %s", type(self).__qualname__, refusal, extra=extra)
+            self._note_refusal(refusal)
             self._warn_of_missing_middleware()
             spread = self.channel_layer.spread()
             await refuse(self.scope, self._gateway_send, refusal, spread)
@@ -226,9 +227,17 @@ class SessionConsumer(AsyncWebsocketConsumer):
         await super().websocket_connect(message)
 
     async def websocket_receive(self, message: Message) -> None:
-        """Pass on a frame, unless its client must go: then it has no say."""
-        if self._gateway_session.state is not State.CLOSING:
+        """Pass on a frame, unless it is too large or too early, or its client must go."""
+        session = self._gateway_session
+        if session.state is State.CLOSING:
+            return  # It has no say.
+        text = message.get("text")
+        size = len(text) if text and text.isascii() else _size(message)  # No call for most.
+        wait = session.pay(size)
+        if not wait:
             await super().websocket_receive(message)
+        elif session.state is State.OPEN:
+            await self._put_off(message, wait)
 
     async def websocket_disconnect(self, message: Message) -> None:
         """End, with the code that this side closed with or else the peer's."""
@@ -240,6 +249,43 @@ class SessionConsumer(AsyncWebsocketConsumer):
         raise StopConsumer
 
     # Inside
+
+    async def _put_off(self, message: Message, seconds: float) -> None:
+        """Refuse a frame that came `seconds` too early: here, whatever else it may be, at once."""
+        self._gateway_session.expel("too much was sent")
+
+    async def _run_hook(self, name: str, hook: Callable[[], Awaitable[None]]) -> None:
+        """Run a hook of the handshake; raise `HandshakeTimedOut` when it has taken too long."""
+        try:
+            async with TimeLimit(get_settings().HANDSHAKE_TIMEOUT, partial(self._give_up, name)):
+                await hook()
+        except HandshakeTimedOut as late:
+            self._note_late(name, f"took longer than {late.seconds:g} s")
+            raise
+
+    async def _give_up(self, hook: str) -> None:
+        """Be done with a client whose handshake is held up by a hook that does not end."""
+        self._note_late(hook, ENDLESS)
+        session, late = self._gateway_session, HandshakeTimedOut(get_settings().HANDSHAKE_TIMEOUT)
+        if session.client is None:
+            await refuse(self.scope, self._gateway_send, late)
+        session.close(CloseCode.INTERNAL_ERROR, late.reason)
+        await session.end(CloseCode.INTERNAL_ERROR, self._say_goodbye)
+
+    def _note_late(self, hook: str, problem: str) -> None:
+        self.channel_layer.count_limit(Limit.HANDSHAKE)
+        self._report(hook, problem)
+
+    def _note_refusal(self, refusal: Refused) -> None:
+        """Log that a client was refused: for each code at most once a second."""
+        missed = self._gateway_declaration.failures.due(f"refused {refusal.code}")
+        if missed is not None:
+            name, rest = type(self).__qualname__, _more(missed)
+            extra = self._noted(code=refusal.code, reason=refusal.reason)
+            logger.info("A client of %s was %s%s", name, refusal, rest, extra=extra)
+
+    async def _authorize_in_time(self) -> None:
+        await self._run_hook("authorize", self._ask_authorize)
 
     async def _ask_authorize(self) -> None:
         """Ask `authorize`, which may say no as one does in Channels, too.
@@ -268,6 +314,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             inbound=settings.INBOUND_BUFFER,
             inbound_bytes=settings.INBOUND_BUFFER_BYTES,
             endpoint=self._gateway_session,
+            message_bytes=settings.MAX_MESSAGE_BYTES,
         )
         transport = select_transport(peer)
         transport.hold_server(drain.run)
@@ -277,7 +324,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
             namespace=self.room_namespace,
             is_v1=is_v1,
         )
-        await self.on_connect()
+        try:
+            await self._run_hook("on_connect", self.on_connect)
+        except HandshakeTimedOut as late:
+            self._gateway_session.close(CloseCode.INTERNAL_ERROR, late.reason)
 
     def _warn_of_missing_middleware(self) -> None:
         """Say, once a second at most, that nobody can have claims here: all are refused."""
@@ -371,8 +421,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         missed = self._gateway_declaration.failures.due(about)
         if missed is not None:
             where = ".".join(filter(None, (type(self).__qualname__, method)))
-            rest = f" ({missed} more like it were not logged)" if missed else ""
-            logger.error("%s %s%s", where, problem, rest, extra=self._noted(), **more)
+            extra = self._noted()
+            logger.error("%s %s%s", where, problem, _more(missed), extra=extra, **more)
 
 
 def _frame(message: Message) -> Frame:
@@ -381,6 +431,18 @@ def _frame(message: Message) -> Frame:
     if text is not None:
         return limited(Frame.from_text(text), limit)
     return limited(Frame(bytes(message["bytes"]), is_text=False), limit)
+
+
+def _size(message: Message) -> int:
+    """Return how many bytes a message from the client has."""
+    text = message.get("text")
+    if text is None:
+        return len(message.get("bytes") or b"")
+    return size_of(text)
+
+
+def _more(missed: int) -> str:
+    return f" ({missed} more like it were not logged)" if missed else ""
 
 
 def _handler_name(message: Message) -> str:

@@ -67,7 +67,7 @@ class Turns:
         except asyncio.CancelledError:
             if self._ending is None:
                 raise  # By the server, not by `fail`.
-            _uncancel()
+            uncancel()
             raise self._taken_ending() from None
         finally:
             self._is_receiving = False
@@ -111,7 +111,7 @@ class Turns:
         """Return whether a `CancelledError` was by `cancel`: no news to the server, and over."""
         cuts, self._cuts = self._cuts, 0
         for _ in range(cuts):
-            _uncancel()
+            uncancel()
         return cuts > 0
 
 
@@ -133,7 +133,7 @@ def as_meant(error: asyncio.CancelledError) -> BaseException:
     return failure
 
 
-def _uncancel() -> None:
-    uncancel = getattr(asyncio.current_task(), "uncancel", None)
-    if uncancel is not None:
-        uncancel()
+def uncancel() -> int:
+    """Forget one cancellation of this task; return how many more there are. 3.10 counts none."""
+    forget = getattr(asyncio.current_task(), "uncancel", None)
+    return 0 if forget is None else int(forget())

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from arcly_channels.close_codes import CloseCode, label, shortened
-from arcly_channels.exceptions import Refused
+from arcly_channels.close_codes import label, shortened
+from arcly_channels.exceptions import NoPlace, Refused
 from arcly_channels.fork import runs_again_in_children
 from arcly_channels.identity.handshake import TOKEN_SUBPROTOCOL
 from arcly_channels.transports.base import Send
@@ -37,7 +37,7 @@ async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused, spread:
 
     A browser shows a page no such status. So a WebSocket client that offers `arcly.v1` is accepted
     with it, gets one `gateway:bye` that says why, and is closed with the refusal's code; unless
-    there are too many connections, which one more would not help. `spread` is for that bye.
+    there is no place for one more. `spread` is for that bye.
     """
     refusals.add(refusal.code)
     if scope["type"] == "http":
@@ -45,7 +45,7 @@ async def refuse(scope: Mapping[str, Any], send: Send, refusal: Refused, spread:
         await send({"type": "http.response.body", "body": refusal.reason.encode()})
         return
     is_told = SUBPROTOCOL in scope.get("subprotocols", ())
-    if is_told and refusal.code != CloseCode.TOO_MANY_CONNECTIONS:
+    if is_told and not isinstance(refusal, NoPlace):
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         bye = bye_frame(refusal.code, refusal.reason, spread)
         await send({"type": "websocket.send", "text": bye.text})

@@ -32,6 +32,7 @@ from arcly_channels.layers.message import Message
 from arcly_channels.layers.relay import Kind, Parcel, Relay
 from arcly_channels.layers.views import ChannelsView, GroupsView
 from arcly_channels.layers.waiter import Waiter
+from arcly_channels.reasons import Limit
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
 from arcly_channels.wire.events import frame_of
@@ -68,6 +69,8 @@ class GatewayLayer(BaseChannelLayer):
         """How many connections of gateways have ended, by reason."""
         self.closes: Counter[str] = Counter()
         """How many connections of gateways have ended, by close code."""
+        self.limits: Counter[str] = Counter()
+        """How often a client went beyond a limit, by which."""
         self._lock = threading.Lock()  # Guards the numbers.
 
     # The Channels specification
@@ -300,6 +303,11 @@ class GatewayLayer(BaseChannelLayer):
         with self._lock:
             self.disconnects[reason] += 1
             self.closes[label(code)] += 1
+
+    def count_limit(self, limit: Limit) -> None:
+        """Count that a client went beyond a limit."""
+        with self._lock:
+            self.limits[limit.value] += 1
 
     @property
     def counts(self) -> Mapping[str, int]:

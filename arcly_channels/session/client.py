@@ -9,6 +9,7 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.reasons import Limit
 from arcly_channels.rooms import TenantLike, group_name, lobby_name
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Ref
@@ -130,6 +131,7 @@ class ClientHandle:
         group = self._group_of(room)
         limit = get_settings().MAX_ROOMS_PER_CONNECTION
         if 0 < limit <= self._rooms and not self._layer.registry.is_in(self.id, group):
+            self._layer.count_limit(Limit.ROOMS)
             raise EventRefused(protocol.TOO_MANY_ROOMS, f"one client is in at most {limit} rooms")
         joined = protocol.room_frame(protocol.JOINED, room, ref) if self.is_v1 else None
         if await self._layer.join(self.id, group, joined):

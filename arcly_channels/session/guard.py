@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EventRefused, Refused
+from arcly_channels.identity.address import origin_of
 from arcly_channels.identity.claims import Access, Claims, Deadline, groups_of
 from arcly_channels.identity.handshake import Handshake
 from arcly_channels.identity.middleware import IDENTIFIED_AT, MISMATCH
@@ -18,8 +19,9 @@ from arcly_channels.identity.strategies import get_strategy
 from arcly_channels.identity.tenancy import get_tenants, is_mismatched
 from arcly_channels.identity.verifier import get_verifier
 from arcly_channels.layers.closings import Closings
-from arcly_channels.reasons import EXPIRED, SUSPENDED
+from arcly_channels.reasons import EXPIRED, SUSPENDED, Limit
 from arcly_channels.rooms import TenantLike, lobby_name, tenant_id
+from arcly_channels.session.limits import Share
 from arcly_channels.wire import protocol
 
 Authorize = Callable[[], Awaitable[None]]
@@ -137,6 +139,19 @@ class Guard:
         access = subscription.access
         if access and not access.allows(self.claims):
             raise EventRefused(protocol.FORBIDDEN, f"not allowed: {subscription.event}")
+
+    def shares(self) -> dict[Share, int]:
+        """Return in which shares this client counts, and how many places each has."""
+        settings, shares = get_settings(), dict[Share, int]()
+        sub = (self.claims or {}).get("sub")
+        if settings.MAX_CONNECTIONS_PER_USER and sub not in (None, ""):
+            tenant = None if self.tenant is None else tenant_id(self.tenant)
+            shares[Share(Limit.USER, (tenant, str(sub)))] = settings.MAX_CONNECTIONS_PER_USER
+        if settings.MAX_CONNECTIONS_PER_ADDRESS:
+            address = origin_of(self._scope, settings.TRUSTED_PROXIES)
+            if address is not None:
+                shares[Share(Limit.ADDRESS, address)] = settings.MAX_CONNECTIONS_PER_ADDRESS
+        return shares
 
     def groups(self) -> list[str]:
         """Return the groups through which this client is reached: lobby, subject and token."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import Refused, ServerEnds
+from arcly_channels.exceptions import NoPlace, Refused, ServerEnds
 from arcly_channels.fanout.audience import One
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.rows import NOBODY, About, Connection
@@ -18,18 +20,26 @@ from arcly_channels.fanout.tally import Tally
 from arcly_channels.identity.claims import Claims
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.logs import noted
-from arcly_channels.reasons import DisconnectReason, of_close, of_peer
+from arcly_channels.reasons import DisconnectReason, Limit, of_close, of_peer
+from arcly_channels.session.allowance import Allowance
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.session.drain import drain
 from arcly_channels.session.guard import Authorize, Guard
 from arcly_channels.session.limits import places
 from arcly_channels.transports.base import Transport
 from arcly_channels.wire import protocol
-from arcly_channels.wire.envelope import MAX_BYTES, Frame
+from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
 _NOWHERE = Tally()
 """Where nobody looks: a client is not there yet."""
+
+
+_CROWDED = {
+    Limit.CONNECTIONS: "too many connections",
+    Limit.USER: "too many connections of one user",
+    Limit.ADDRESS: "too many connections from one address",
+}
 
 
 class State(enum.Enum):
@@ -72,6 +82,7 @@ class Session:
 
     __slots__ = (
         "__weakref__",
+        "_allowance",
         "_channel",
         "_connection",
         "_consumer",
@@ -92,6 +103,7 @@ class Session:
         self._channel = channel
         self.guard = guard
         self._state = State.ASKING
+        self._allowance: Allowance | None = None
         self._outbox: Outbox | None = None
         self.transport: Transport | None = None
         self._connection: Connection | None = None
@@ -128,8 +140,7 @@ class Session:
         """Decide about a client that comes, and hold a place for it; raise `Refused` to say no."""
         if drain.is_on:
             raise ServerEnds
-        if not places.take(self, get_settings().MAX_CONNECTIONS):
-            raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too many connections")
+        self._take_place()
         self.guard.check_entry()
         await authorize()
         self.guard.check_meanwhile()
@@ -198,6 +209,36 @@ class Session:
         if self.transport is not None:
             self.transport.received()
 
+    def pay(self, size: int) -> float:
+        """Count a message of so many bytes; return 0, or in how many seconds it may come.
+
+        Closes for one that is too large.
+        """
+        wait = (self._allowance or self._new_allowance()).take(size, time.monotonic())
+        if wait:
+            self._refuse(wait)
+        return wait
+
+    def err(self) -> bool:
+        """Count a message that is refused; return True, and close, when there were too many."""
+        if self._allowance is None or not self._allowance.err(time.monotonic()):
+            return False
+        self.layer.count_limit(Limit.ERRORS)
+        self.expel("too many messages were refused")
+        return True
+
+    def expel(self, reason: str) -> None:
+        """Close, as the client sends too much, and hear no more of it."""
+        self.close(CloseCode.RATE_LIMITED, reason)
+        if self.transport is not None:
+            self.transport.ignore()
+
+    def too_large(self) -> None:
+        """Close, as the client sends a message of more bytes than may be."""
+        if self.state is State.OPEN:
+            self.layer.count_limit(Limit.MESSAGE)
+            self.close(CloseCode.MESSAGE_TOO_BIG, "the message is too large")
+
     def close(self, code: int, reason: str = "") -> None:
         """Close with `code` what is open, after its backlog. Only the first close counts."""
         if self.client is not None:
@@ -251,6 +292,26 @@ class Session:
 
     # Inside
 
+    def _new_allowance(self) -> Allowance:
+        settings = get_settings()
+        self._allowance = Allowance(settings.RATE_LIMIT, settings.MAX_MESSAGE_BYTES)
+        return self._allowance
+
+    def _refuse(self, wait: float) -> None:
+        if wait == math.inf:
+            self.too_large()
+        else:
+            self.layer.count_limit(Limit.RATE)
+
+    def _take_place(self) -> None:
+        """Take a place among all, the user's and those of the address; raise `Refused`."""
+        limit = places.take(self, get_settings().MAX_CONNECTIONS, self.guard.shares())
+        if limit is None:
+            return
+        self.layer.count_limit(limit)
+        kind = Refused if limit is Limit.USER else NoPlace
+        raise kind(CloseCode.TOO_MANY_CONNECTIONS, _CROWDED[limit])
+
     def _welcome(self, id: int) -> Frame:
         settings, claims = get_settings(), self.guard.claims
         return protocol.welcome_frame(
@@ -260,7 +321,7 @@ class Session:
             spread=self.layer.spread(),
             exp=None if claims is None else claims.get("exp"),
             limits={
-                "frame": MAX_BYTES,
+                "frame": settings.MAX_MESSAGE_BYTES,
                 "rooms": settings.MAX_ROOMS_PER_CONNECTION,
             },
         )

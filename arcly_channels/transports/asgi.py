@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import lru_cache
 
+from arcly_channels.close_codes import CloseCode
 from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.logs import noted
 from arcly_channels.transports.base import (
@@ -18,8 +20,9 @@ from arcly_channels.transports.base import (
     ServerMessage,
     ask_by_event,
 )
+from arcly_channels.transports.bounded import bound_buffer
 from arcly_channels.transports.hold import hold_server
-from arcly_channels.transports.hypercorn import find_buffer
+from arcly_channels.transports.hypercorn import find_buffer, let_end
 from arcly_channels.transports.sockets import acknowledged, find_descriptor, unread
 from arcly_channels.wire.envelope import Frame
 
@@ -32,6 +35,9 @@ SLOW = 0.003
 Far more than a send costs. A socket takes a third of its buffer at a time, at least 29 KB, so only
 a client that reads 10 MB/s keeps the server waiting for less.
 """
+
+TALKATIVE = (CloseCode.MESSAGE_TOO_BIG, CloseCode.RATE_LIMITED)
+"""The codes for clients that are likely to be sending at the moment."""
 
 
 class AsgiTransport:
@@ -53,6 +59,9 @@ class AsgiTransport:
         self._is_stopped = self._is_reset = False
         self._held_up = 0.0
         self._sending_since: float | None = None
+        if peer.message_bytes:
+            owner = getattr(peer.send, "__self__", None)
+            bound_buffer(owner, peer.message_bytes, peer.endpoint.too_large)
 
     def flush(self, outbox: Outbox) -> None:
         if self._is_stopped:
@@ -86,6 +95,9 @@ class AsgiTransport:
     def received(self) -> None:
         pass
 
+    def ignore(self) -> None:
+        pass
+
     def hold_server(self, drain: Ending) -> None:
         hold_server(drain, self._peer.send)
 
@@ -111,6 +123,7 @@ class AsgiTransport:
                 each.cancel()
             if tasks:
                 await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+            let_end(self._peer.receive)
             if self._descriptor is not None and self.unread():
                 # The server may wait for ever for the client to take that. When it has closed the
                 # socket meanwhile this does nothing, and it keeps nothing else of the connection.
@@ -192,9 +205,25 @@ class AsgiTransport:
         await asyncio.sleep(0)  # granian takes no close while a `receive` is pending.
         if writer is None or writer.done():
             await self._send_close(outbox.close_code or 1000, outbox.close_reason)
+            if outbox.close_code in TALKATIVE:
+                await self._hear_out()
         else:
             writer.cancel()
             self._reset()
+
+    async def _hear_out(self) -> None:
+        """Take, for a while, what the client goes on sending, until it has answered.
+
+        If the server closed the connection before that, a reset would overtake what it was told.
+        """
+        hearing = self._loop.create_task(self._discard())
+        await asyncio.wait([hearing], timeout=CLOSE_TIMEOUT)
+        hearing.cancel()
+
+    async def _discard(self) -> None:
+        with suppress(Exception):  # Servers have several ways to say that a client is gone.
+            while (await self._peer.receive())["type"] != "websocket.disconnect":
+                pass
 
     def _reset(self) -> None:
         self._is_reset = True

@@ -27,6 +27,9 @@ class Endpoint(Protocol):
     def is_deaf(self) -> bool:
         """Return whether nothing is received at the moment."""
 
+    def too_large(self) -> None:
+        """Close, as the peer sends a message of more than `message_bytes`. May be called again."""
+
     def abandon(self) -> None:
         """Receive no more, and end: this side is done with the connection."""
 
@@ -36,7 +39,8 @@ class Peer(NamedTuple):
 
     `grace` is how many seconds a closing connection may take to read its backlog; `inbound` and
     `inbound_bytes` are how many frames from the client, and bytes in them, may wait for the
-    application where the server lets us bound that; 0 is without bound.
+    application where the server lets us bound that; 0 is without bound. `message_bytes` is how many
+    a message may have, where the server can be told before it has them; 0 leaves that to it.
     """
 
     scope: dict[str, Any]
@@ -46,6 +50,7 @@ class Peer(NamedTuple):
     inbound: int
     inbound_bytes: int
     endpoint: Endpoint
+    message_bytes: int = 0
 
 
 class Reading(NamedTuple):
@@ -100,6 +105,12 @@ class Transport(Protocol):
 
     def received(self) -> None:
         """Take note that the application has received a message."""
+
+    def ignore(self) -> None:
+        """Read no more from the peer, where that can be: it is closed for what it sends.
+
+        Its answer to the close is not heard then, so that it is aborted in the end.
+        """
 
     def hold_server(self, drain: Ending) -> None:
         """Have the server wait for `drain` when it is told to end; once, for all connections."""

@@ -26,12 +26,15 @@ from zope.interface import implementer
 
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import Ending, Peer, Reading
-from arcly_channels.transports.stream import StreamTransport, join_fragments
+from arcly_channels.transports.stream import StreamTransport, drop_messages, join_fragments
 
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
-_HOOKED = ("_dataReceived", "onMessage", "onPing", "onPong")
-_NEEDED = ("sendCloseFrame", "muted", "last_ping", *_HOOKED)
+_HOOKED = ("_dataReceived", "onMessage", "onPing", "onPong", "_max_message_size_exceeded")
+_NEEDED = (
+    *("sendCloseFrame", "muted", "last_ping", "maxMessagePayloadSize", "failedByMe"),
+    *_HOOKED,
+)
 
 PING = b"\x89\x00"
 """A ping without a payload (RFC 6455, section 5.5.2)."""
@@ -111,6 +114,8 @@ class DaphneTransport(StreamTransport):
             setattr(protocol, name, hook)
         # The heartbeat asks: Daphne would close a client whose pong is not read yet.
         protocol.last_ping = math.inf
+        if peer.message_bytes:
+            protocol.maxMessagePayloadSize, protocol.maxFramePayloadSize = peer.message_bytes, 0
 
     def _hooks(self) -> list[tuple[str, Callable[..., None]]]:
         return [
@@ -118,7 +123,12 @@ class DaphneTransport(StreamTransport):
             ("onMessage", self._on_message),
             ("onPing", self._on_ping),
             ("onPong", self._on_pong),
+            ("_max_message_size_exceeded", self._on_too_large),
         ]
+
+    def ignore(self) -> None:
+        super().ignore()
+        drop_messages(self._queue)
 
     async def stop(self) -> None:
         try:
@@ -209,6 +219,11 @@ class DaphneTransport(StreamTransport):
         if self._is_full or not self._is_inbound_within(1):
             self._pause_reading()
 
+    def _on_too_large(self, *_: object) -> None:
+        """Close in an orderly way, where autobahn would drop the connection, and take no more."""
+        self._protocol.failedByMe = True  # It reads on, and keeps none of it.
+        self._peer.endpoint.too_large()
+
     def _is_inbound_within(self, part: int) -> bool:
         """Return whether what waits for the application is within one `part` of its bounds."""
         frames, size = self._peer.inbound, self._peer.inbound_bytes
@@ -223,7 +238,8 @@ class DaphneTransport(StreamTransport):
             self._connection.pauseProducing()
 
     def _resume_reading(self) -> None:
-        if self._is_reading_paused and not self._is_full and self._is_inbound_within(2):
+        is_wanted = not (self._is_full or self._is_ignored)
+        if self._is_reading_paused and is_wanted and self._is_inbound_within(2):
             self._is_reading_paused = False
             self._connection.resumeProducing()
 

@@ -1,5 +1,6 @@
-"""What waits for a client of hypercorn over HTTP/2, where its `send` does not wait for the client.
+"""What hypercorn holds of one connection, on either way.
 
+Over HTTP/2 its `send` does not wait for the client.
 `StreamBuffer.push` means to wait while much is buffered. But a client that grants no window has
 hypercorn take nothing out of the buffer, again and again, and each time that lets `push` go on:
 one connection took 150 MB (hypercorn 0.18). So who writes has to wait until the buffer is empty.
@@ -10,6 +11,7 @@ for HTTP/1.1; a test pins what is used here.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol
 
 
@@ -33,3 +35,16 @@ def find_buffer(send: object) -> StreamBuffer | None:
     found = buffers.get(stream.stream_id) if isinstance(buffers, dict) else None
     is_known = all(hasattr(found, name) for name in ("buffer", "drain", "close"))
     return found if is_known else None
+
+
+def let_end(receive: object) -> None:
+    """Let the connection end whose application receives no more.
+
+    hypercorn tells it of that by its queue, and would wait for ever while that is full: for 10
+    frames that came in vain it kept the socket, and two tasks, after the client had gone.
+    """
+    queue = getattr(receive, "__self__", None)
+    if isinstance(queue, asyncio.Queue) and queue.maxsize and hasattr(queue, "_maxsize"):
+        queue._maxsize = 0
+        while not queue.empty():
+            queue.get_nowait()  # Each wakes one that waits for room.

@@ -28,6 +28,14 @@ def join_fragments(fragments: list[Any]) -> None:
         fragments[:] = [whole]
 
 
+def drop_messages(queue: asyncio.Queue[Any]) -> None:
+    """Take what a client has sent out of a server's queue; all else stays, in its order."""
+    for _ in range(queue.qsize()):
+        message = queue.get_nowait()
+        if message["type"] != "websocket.receive":
+            queue.put_nowait(message)
+
+
 class StreamTransport:
     """Joins what waits into one write per flush, and closes in time.
 
@@ -48,6 +56,7 @@ class StreamTransport:
         "_held_up",
         "_is_closing",
         "_is_full",
+        "_is_ignored",
         "_is_stopped",
         "_loop",
         "_peer",
@@ -63,7 +72,7 @@ class StreamTransport:
         self._loop = asyncio.get_running_loop()
         self._is_full = False
         self._full_since = self._held_up = 0.0
-        self._is_closing = False
+        self._is_closing = self._is_ignored = False
         self._is_stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._blocked: Outbox | None = None
@@ -94,6 +103,10 @@ class StreamTransport:
 
     def received(self) -> None:
         pass
+
+    def ignore(self) -> None:
+        self._is_ignored = True
+        self._pause_reading()
 
     def hold_server(self, drain: Ending) -> None:
         hold_server(drain, self._peer.send)
@@ -128,7 +141,8 @@ class StreamTransport:
     def resume(self) -> None:
         """Go on with what was left in the outbox."""
         self._held_up, self._is_full = self.held_up(), False
-        self._resume_reading()
+        if not self._is_ignored:
+            self._resume_reading()
         if self._ping is not None:
             ping, self._ping = self._ping, None
             self._answer(*ping)

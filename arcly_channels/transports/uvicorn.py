@@ -13,9 +13,12 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
+from arcly_channels.close_codes import CloseCode
 from arcly_channels.logs import noted
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
-from arcly_channels.transports.stream import CHUNK, StreamTransport, join_fragments
+from arcly_channels.transports.bounded import bound_buffer
+from arcly_channels.transports.stream import CHUNK, StreamTransport, drop_messages, join_fragments
+from arcly_channels.wire.envelope import close_frame
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +29,11 @@ TURN = 0.002
 """Seconds of parsing for one client, after which others have as many as it took, or more."""
 
 _HOOKS = ("pause_writing", "resume_writing", "handle_ping", "data_received")
-_NEEDED = ("handshake_complete", "close_sent", "read_paused", "transport", "connections", *_HOOKS)
+_NEEDED = (
+    *("handshake_complete", "close_sent", "read_paused", "transport", "conn", "queue"),
+    *("stop_keepalive", "connections"),
+    *_HOOKS,
+)
 
 
 def find_protocol(send: object) -> Any | None:
@@ -64,15 +71,27 @@ class UvicornTransport(StreamTransport):
         self._unparsed: deque[bytes] = deque()
         self._turn: asyncio.Handle | None = None
         self._is_reading_paused = False
+        self._has_failed = False
         protocol.pause_writing, protocol.resume_writing = self._on_pause, self._on_resume
         protocol.handle_ping, protocol.data_received = self._on_ping, self._on_data
         self._connection.set_protocol(protocol)  # uvloop calls the `data_received` that it knows.
+        if peer.message_bytes:
+            self._bound(peer.message_bytes)
 
     def received(self) -> None:
-        if self._is_full:  # uvicorn went on reading when it gave us what it had.
+        if self._is_full or self._is_ignored:  # uvicorn read on when it gave us what it had.
             self._pause_reading()
         elif self._unparsed:
             self._go_on()
+
+    def ignore(self) -> None:
+        super().ignore()
+        self._unparsed.clear()
+        drop_messages(self._protocol.queue)
+        # Half of a message, which would stay until the next garbage collection.
+        discard = getattr(getattr(self._protocol.conn, "reader", None), "discard", None)
+        if discard is not None:
+            discard()
 
     async def stop(self) -> None:
         try:
@@ -87,7 +106,7 @@ class UvicornTransport(StreamTransport):
 
     def _let_go(self) -> None:
         self._unparsed.clear()
-        for name in _HOOKS:  # They lead back here.
+        for name in (*_HOOKS, "handle_parser_exception"):  # They lead back here.
             vars(self._protocol).pop(name, None)
 
     def _on_pause(self) -> None:
@@ -111,6 +130,9 @@ class UvicornTransport(StreamTransport):
         type(self._protocol).handle_ping(self._protocol, *ping)
 
     def _send_close(self, code: int, reason: str) -> None:
+        if self._has_failed:  # uvicorn thinks that it has.
+            self._write(close_frame(code, reason))
+            return
         self._closing = self._loop.create_task(self._close_by_asgi(code, reason))
 
     async def _close_by_asgi(self, code: int, reason: str) -> None:
@@ -134,6 +156,8 @@ class UvicornTransport(StreamTransport):
 
     def _on_data(self, data: bytes) -> None:
         """Take what was read, 256 KB it may be, all of which uvicorn would parse at once."""
+        if self._is_ignored:
+            return
         if len(data) <= SLICE and not self._unparsed:
             self._parse(data)
             self._join_fragments()
@@ -186,3 +210,25 @@ class UvicornTransport(StreamTransport):
     def _resume_reading(self) -> None:
         self._is_reading_paused = False
         self._go_on()
+
+    # Messages that are too large
+
+    def _bound(self, limit: int) -> None:
+        """Have uvicorn take no message of more than `limit` bytes, and leave the close to us."""
+        connection = self._protocol.conn
+        if hasattr(connection, "max_message_size"):
+            connection.max_message_size = limit
+            self._protocol.handle_parser_exception = self._on_failure
+        else:
+            bound_buffer(self._protocol, limit, self._peer.endpoint.too_large)
+
+    def _on_failure(self) -> None:
+        """Say why, where uvicorn would close the connection at once. It has dropped what came."""
+        connection = self._protocol.conn
+        if connection.close_sent.code != CloseCode.MESSAGE_TOO_BIG:
+            type(self._protocol).handle_parser_exception(self._protocol)
+        elif not self._has_failed:
+            self._has_failed = True
+            connection.data_to_send()  # Its close frame, which is to come behind our bye.
+            self._protocol.stop_keepalive()
+            self._peer.endpoint.too_large()

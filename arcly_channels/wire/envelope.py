@@ -10,8 +10,6 @@ import orjson
 from arcly_channels.exceptions import EnvelopeError, MalformedFrame
 from arcly_channels.wire.blame import MAX_WRITABLE_DEPTH, OPTIONS, Default, blame, shown
 
-MAX_BYTES = 1024 * 1024
-"""The bytes of UTF-8 that an inbound frame may have."""
 MAX_DEPTH = 64
 """How many arrays and objects may be inside one another in an inbound frame.
 
@@ -131,13 +129,13 @@ def limited(frame: Frame, max_bytes: int) -> Frame:
     return frame
 
 
-def decode(text: str, *, max_bytes: int = MAX_BYTES) -> Event:
+def decode(text: str) -> Event:
     """Decode an inbound envelope, or raise `MalformedFrame` that says what is wrong with it.
 
-    The time it takes is bounded: text of more than `max_bytes`, of more than `MAX_BRACKETS`, or
-    deeper than `MAX_DEPTH`, is malformed.
+    The time it takes grows with the text and no faster: one of more than `MAX_BRACKETS`, or deeper
+    than `MAX_DEPTH`, is malformed.
     """
-    envelope = _loads(text, max_bytes)
+    envelope = _loads(text)
     if not isinstance(envelope, dict):
         raise MalformedFrame("the frame is not a JSON object")
     event, ref = envelope.get("event"), envelope.get("ref")
@@ -156,10 +154,12 @@ def escaped(name: str) -> str:
     return repr(name[:50])[1:-1]
 
 
-def _loads(text: str, max_bytes: int) -> Any:
-    size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-    if size > max_bytes:
-        raise MalformedFrame(f"the frame has {size} bytes, and {max_bytes} are allowed")
+def size_of(text: str) -> int:
+    """Return how many bytes of UTF-8 a text is."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def _loads(text: str) -> Any:
     brackets = text.count("[") + text.count("{")
     if brackets > MAX_BRACKETS:
         raise MalformedFrame(f"the frame has more than {MAX_BRACKETS} brackets")
@@ -191,6 +191,12 @@ def _is_ref(ref: Any) -> bool:
     if isinstance(ref, str):
         return len(ref) <= MAX_REF_LENGTH
     return ref is None or (type(ref) is int and 0 <= ref <= MAX_REF)
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """Return a close frame as it goes on the wire; `reason` has at most 123 bytes."""
+    payload = struct.pack("!H", code) + reason.encode()
+    return bytes((0x88, len(payload))) + payload
 
 
 def _header(is_text: bool, size: int) -> bytes:

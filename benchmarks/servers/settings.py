@@ -1,7 +1,8 @@
 """The Django settings of the benchmarked servers: both layers, and a database in memory.
 
 Keep-alive frames would be counted as the benchmark's own, so they are off unless
-`BENCH_KEEPALIVE` is set.
+`BENCH_KEEPALIVE` is set. What clients send is counted as always, but there are none that send too
+much, unless `BENCH_LIMITS` is set.
 """
 
 from __future__ import annotations
@@ -19,4 +20,8 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     # The default capacity of 100 would drop frames, and then there is nothing to compare.
     "stock": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1_000_000}},
 }
-ARCLY_CHANNELS = {} if "BENCH_KEEPALIVE" in os.environ else {"PING_INTERVAL": 0, "IDLE_TIMEOUT": 0}
+ARCLY_CHANNELS: dict[str, Any] = {"JWT": {"KEYS": ["benchmarks" * 4]}}
+if "BENCH_KEEPALIVE" not in os.environ:
+    ARCLY_CHANNELS |= {"PING_INTERVAL": 0, "IDLE_TIMEOUT": 0}
+if "BENCH_LIMITS" not in os.environ:
+    ARCLY_CHANNELS |= {"RATE_LIMIT": {"EVENTS": 1e6, "BYTES": 1e10}}

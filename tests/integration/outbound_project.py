@@ -16,6 +16,7 @@ from weakref import WeakSet
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+os.environ.setdefault("TEST_ARCLY_CHANNELS", '{"RATE_LIMIT": 0}')  # Tests ask as fast as they can.
 django.setup()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402

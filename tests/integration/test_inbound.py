@@ -1,16 +1,21 @@
 """The way in on real servers: pings and frames that nobody reads must not cost memory.
 
 Two are left out: granian answers pings itself, into a buffer without bound that nothing in Python
-reaches; uvicorn's legacy implementation keeps `--ws-max-queue` (32) frames of any size.
+reaches; uvicorn's legacy implementation keeps `--ws-max-queue` (32) frames of any size. Neither is
+told how large a message may be before it has all of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
+from websockets import Subprotocol
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
+from arcly_channels.wire.protocol import SUBPROTOCOL
 from tests.clients import Client, connected
 from tests.integration.stalled import EagerClient, StalledClient, fragments
 from tests.integration.test_outbound import SERVERS, report
@@ -18,6 +23,7 @@ from tests.memory import peak_memory, process_of, reset_peak_memory
 from tests.servers import Server
 
 TEXT, PING = 1, 9
+UNBOUND = {"granian", "uvicorn legacy"}
 PADDING = b"x" * 125
 
 
@@ -49,6 +55,14 @@ def little_memory(server: Server, control: Client, most: int) -> Iterator[None]:
     assert peak_memory(pid) - before < most
 
 
+@contextmanager
+def uncompressed(server: Server) -> Iterator[Client]:
+    """Connect without compression, as wsproto bounds nothing while it inflates."""
+    v1, url = [Subprotocol(SUBPROTOCOL)], f"ws://{server.host}/control"
+    with connect(url, compression=None, subprotocols=v1) as websocket:
+        yield Client(websocket)
+
+
 @pytest.mark.parametrize("server", sorted({*SERVERS} - {"granian"}), indirect=True)
 def test_pings_that_are_not_read_cost_no_memory(server: Server, control: Client) -> None:
     with little_memory(server, control, 8_000_000), StalledClient(server.host) as stalled:
@@ -75,6 +89,22 @@ def test_fragments_without_end_cost_little_memory(server: Server, control: Clien
             assert not client.is_closed
             report(control)
     report(control, lambda now: now["connections"] == 1)
+
+
+@pytest.mark.parametrize("server", sorted({*SERVERS} - UNBOUND), indirect=True)
+@pytest.mark.parametrize("message", ["x" * 20_000_000, ["x" * 1_000_000] * 20], ids=["one", "many"])
+def test_message_that_is_too_large_costs_no_memory(
+    server: Server, control: Client, message: str | list[str]
+) -> None:
+    with little_memory(server, control, 8_000_000), uncompressed(server) as client:
+        assert [client.receive()["event"] for _ in range(2)] == ["gateway:welcome", "ready"]
+        with suppress(ConnectionClosed):
+            client.socket.send(message)
+        while (bye := client.receive())["event"] == "gateway:ping":
+            pass
+        assert (bye["event"], bye["data"]["code"]) == ("gateway:bye", 1009)
+        client.closed()
+    report(control, lambda now: now["closed"][-1] == 1009)
 
 
 def test_the_newest_of_many_pings_is_answered(server: Server) -> None:

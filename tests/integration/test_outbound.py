@@ -80,6 +80,7 @@ def report(control: Client, fact: Callable[[dict[str, Any]], bool] = lambda _: T
         if fact(found):
             return found
         assert time.monotonic() < deadline, found
+        time.sleep(0.01)  # Nobody may ask without end.
 
 
 def ticks(client: Client, count: int) -> list[int]:

@@ -48,6 +48,8 @@ class Server:
     def is_deaf(self) -> bool:
         return False
 
+    def too_large(self) -> None: ...
+
     def abandon(self) -> None:
         self.abandoned += 1
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from arcly_channels.conf import limits
 from arcly_channels.conf.settings import get_settings, problems
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ DEFAULTS = {
     "INBOUND_BUFFER_BYTES": 256 * 1024,
     "MAX_ROOMS_PER_CONNECTION": 100,
     "MAX_CONNECTIONS": 0,
+    "MAX_CONNECTIONS_PER_USER": 0,
+    "MAX_CONNECTIONS_PER_ADDRESS": 0,
+    "MAX_MESSAGE_BYTES": 1024 * 1024,
+    "HANDSHAKE_TIMEOUT": 10,
     "PING_INTERVAL": 20,
     "IDLE_TIMEOUT": 60,
     "DRAIN_DEADLINE": 10,
@@ -32,6 +37,8 @@ DEFAULTS = {
     "TENANT_CACHE_SECONDS": 60,
 }
 OTHERS = {
+    "RATE_LIMIT": {"events": 100, "bytes": 1024 * 1024, "burst": 10, "errors": 20},
+    "TRUSTED_PROXIES": (),
     "JWT": None,
     "CLAIMS_FROM_USER": None,
     "DISCONNECT_ON_LOGOUT": True,
@@ -147,6 +154,43 @@ def test_bad_settings_raise_with_everything_that_is_wrong(settings: Settings) ->
     settings.ARCLY_CHANNELS = {"OUTBOUND_BUFFER": 0, "NONE_SUCH": 1}
     with pytest.raises(ImproperlyConfigured, match=r"OUTBOUND_BUFFER.*NONE_SUCH"):
         get_settings()
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [
+        (0, limits.OFF),
+        (None, limits.OFF),
+        ({"EVENTS": 5}, limits.RateLimit(events=5)),
+        ({"BYTES": 0, "BURST": 0.5, "ERRORS": 0}, limits.RateLimit(bytes=0, burst=0.5, errors=0)),
+    ],
+)
+def test_rate_limit_that_can_be_used(settings: Settings, value: Any, limit: Any) -> None:
+    settings.ARCLY_CHANNELS = {"RATE_LIMIT": value}
+    assert limit == get_settings().RATE_LIMIT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(5, True, False, "100/s", [], {"EVENT": 5}, {"EVENTS": -1}, {"BYTES": "1"}, {"BURST": 0}),
+        {"EVENTS": 0.1, "BURST": 5},
+    ],
+)
+def test_rate_limit_that_cannot_be_used_is_a_problem(value: Any) -> None:
+    (problem,) = problems({"RATE_LIMIT": value})
+    assert "RATE_LIMIT" in problem.message
+
+
+@pytest.mark.parametrize("value", [["unix"], ["10.0.0.0/8", "::1"], ("192.0.2.1",), []])
+def test_proxies_that_can_be_trusted(value: Any) -> None:
+    assert problems({"TRUSTED_PROXIES": value}) == []
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/8", None, ["10.0.0.1/8"], ["proxy"], [5], [["::1"]]])
+def test_proxies_that_are_no_networks_are_a_problem(value: Any) -> None:
+    (problem,) = problems({"TRUSTED_PROXIES": value})
+    assert "10.0.0.0/8" in problem.hint
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from arcly_channels.exceptions import EnvelopeError, MalformedFrame
 from arcly_channels.wire import blame
-from arcly_channels.wire.envelope import Event, Frame, Ref, decode, encode
+from arcly_channels.wire.envelope import Event, Frame, Ref, decode, encode, size_of
 from arcly_channels.wire.events import encode_event
 
 UTC = datetime.timezone.utc
@@ -377,9 +377,9 @@ def test_event_that_is_no_string_is_malformed(event: str) -> None:
         decode(f'{{"event":{event}}}')
 
 
-def malformed(text: str, **limits: int) -> MalformedFrame:
+def malformed(text: str) -> MalformedFrame:
     with pytest.raises(MalformedFrame) as raised:
-        decode(text, **limits)
+        decode(text)
     return raised.value
 
 
@@ -402,18 +402,9 @@ def test_any_other_ref_is_malformed_and_not_repeated(ref: str) -> None:
     assert error.ref is None
 
 
-def test_frame_over_the_limit_is_malformed() -> None:
-    text = '{"event":"e"}'
-    assert decode(text, max_bytes=len(text)).event == "e"
-    assert "13 bytes" in malformed(text, max_bytes=len(text) - 1).problem
-
-
-def test_size_of_a_frame_is_that_of_its_utf8() -> None:
-    assert "bytes" in malformed('{"event":"é"}', max_bytes=13).problem
-
-
-def test_frame_of_over_a_megabyte_is_malformed() -> None:
-    assert "bytes" in malformed('{"event":"e","data":"' + "x" * 2**20 + '"}').problem
+@pytest.mark.parametrize("text", ["", "tea", "thé", "茶", "🍵", "\ud800"])
+def test_size_of_a_text_is_that_of_its_utf8(text: str) -> None:
+    assert size_of(text) == len(text.encode(errors="surrogatepass"))
 
 
 def nested(depth: int) -> str:

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from arcly_channels import CloseCode, EventRefused, GatewayConsumer, Refused, metrics, subscribe
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.reasons import Limit
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Frame
 from tests.gateways import Socket, connected
@@ -93,6 +94,12 @@ def test_failed_handlers_are_counted(layer: LocalChannelLayer) -> None:
     assert value("arcly_handler_errors_total") == 1
 
 
+def test_what_went_beyond_a_limit_is_counted_by_it(layer: LocalChannelLayer) -> None:
+    layer.count_limit(Limit.ROOMS)
+    assert value("arcly_limits_total", limit="rooms") == 1
+    assert value("arcly_limits_total", limit="rate") == 0
+
+
 def test_layers_are_added_up(layer: LocalChannelLayer) -> None:
     channel_layers.set("other", other := LocalChannelLayer())
     layer.registry.register(Outbox())
@@ -131,7 +138,8 @@ async def test_labels_come_from_closed_sets(layer: LocalChannelLayer) -> None:
     codes = {str(each.value) for each in CloseCode} | set(protocol.ERRORS) | {"other"}
     assert labels["code"] == codes
     assert labels["event"] == {"echo", "refuse", "other"}
-    assert labels.keys() == {"reason", "code", "event", "le"}
+    assert labels["limit"] == {each.value for each in Limit}
+    assert labels.keys() == {"reason", "code", "event", "limit", "le"}
 
 
 async def test_events_are_counted_by_the_names_that_were_subscribed_to(

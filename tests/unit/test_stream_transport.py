@@ -41,6 +41,8 @@ class Connection(StreamTransport):
     def is_deaf(self) -> bool:
         return False
 
+    def too_large(self) -> None: ...
+
     def abandon(self) -> None:
         self.happened.append("abandoned")
 
@@ -97,6 +99,13 @@ async def test_only_the_newest_ping_is_answered_when_the_connection_is_not_full_
     connection._on_ping(b"2")
     connection.resume()
     assert connection.happened == ["stopped reading", "stopped reading", "reads", (b"2",)]
+
+
+async def test_nothing_more_is_read_from_who_is_ignored(connection: Connection) -> None:
+    connection.ignore()
+    connection.pause()
+    connection.resume()
+    assert connection.happened == ["stopped reading"]
 
 
 async def test_ping_is_answered_at_once_while_the_connection_takes_it(

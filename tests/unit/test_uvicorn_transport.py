@@ -91,6 +91,8 @@ class Served:
     def is_deaf(self) -> bool:
         return False
 
+    def too_large(self) -> None: ...
+
     def abandon(self) -> None:
         self.ends.set()
 

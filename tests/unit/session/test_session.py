@@ -29,6 +29,8 @@ class Wire:
 
     hears_pongs = True
 
+    def ignore(self) -> None: ...
+
     def ask(self, outbox: Outbox) -> bool:
         return True
 
