@@ -5,33 +5,29 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
 from channels.exceptions import DenyConnection, StopConsumer
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.apps import apps
 
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import HandshakeTimedOut, Refused
-from arcly_channels.fanout.rows import About
 from arcly_channels.gateway.database import is_closing_due, queue_closing
-from arcly_channels.gateway.declaration import ATTRIBUTES, Declaration, declare
+from arcly_channels.gateway.declaration import ATTRIBUTES, declare
 from arcly_channels.gateway.handling import Line, end
 from arcly_channels.gateway.hurry import TimeLimit
 from arcly_channels.gateway.inbox import CANCEL_TIMEOUT, Inbox
+from arcly_channels.gateway.reporting import ENDLESS, ReportingConsumer, handler_name
 from arcly_channels.gateway.turns import Turns, as_meant, was_cancelled
 from arcly_channels.identity.refusal import chosen_subprotocol, refuse
-from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.configured import gateway_layer
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.processes import presence
-from arcly_channels.logs import noted
-from arcly_channels.reasons import DisconnectReason, Limit
-from arcly_channels.rooms import TenantLike
+from arcly_channels.reasons import DisconnectReason
 from arcly_channels.session.drain import drain
 from arcly_channels.session.guard import Guard
 from arcly_channels.session.session import Session, State
@@ -43,10 +39,8 @@ from arcly_channels.wire.protocol import SUBPROTOCOL
 
 logger = logging.getLogger(__name__)
 
-ENDLESS = "goes on though it was cancelled: it is left alone"
 
-
-class SessionConsumer(AsyncWebsocketConsumer):
+class SessionConsumer(ReportingConsumer):
     """The part of a gateway that serves one client, whatever its frames mean.
 
     It runs the messages in turn, asks who comes in, and ends in `Session.end`, however that came.
@@ -65,9 +59,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
     """What tells the rooms of this gateway from those of others that have another, or none."""
 
     scope: dict[str, Any]
-    channel_layer: GatewayLayer
 
-    _gateway_declaration: ClassVar[Declaration]
     _gateway_lines: dict[str, Line] | None = None
     """By event; None until there is one."""
 
@@ -118,18 +110,6 @@ class SessionConsumer(AsyncWebsocketConsumer):
         """
 
     @property
-    def claims(self) -> Mapping[str, Any] | None:
-        """What is known about who is behind the connection."""
-        claims: Mapping[str, Any] | None = self.scope.get("claims")
-        return claims
-
-    @property
-    def tenant(self) -> TenantLike | None:
-        """The tenant this client belongs to."""
-        tenant: TenantLike | None = self.scope.get("tenant")
-        return tenant
-
-    @property
     def disconnect_reason(self) -> DisconnectReason | None:
         """Why the connection ended, in `on_disconnect`; None before."""
         return self._gateway_session.disconnect_reason
@@ -169,7 +149,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def dispatch(self, message: Message) -> None:
         """Handle a message at once; Channels waits for the database's thread first."""
-        handler = getattr(self, _handler_name(message), None)
+        handler = getattr(self, handler_name(message), None)
         if not callable(handler):
             self._complain(message)
             return
@@ -272,18 +252,6 @@ class SessionConsumer(AsyncWebsocketConsumer):
         session.close(CloseCode.INTERNAL_ERROR, late.reason)
         await session.end(CloseCode.INTERNAL_ERROR, self._say_goodbye)
 
-    def _note_late(self, hook: str, problem: str) -> None:
-        self.channel_layer.count_limit(Limit.HANDSHAKE)
-        self._report(hook, problem)
-
-    def _note_refusal(self, refusal: Refused) -> None:
-        """Log that a client was refused: for each code at most once a second."""
-        missed = self._gateway_declaration.failures.due(f"refused {refusal.code}")
-        if missed is not None:
-            name, rest = type(self).__qualname__, _more(missed)
-            extra = self._noted(code=refusal.code, reason=refusal.reason)
-            logger.info("A client of %s was %s%s", name, refusal, rest, extra=extra)
-
     async def _authorize_in_time(self) -> None:
         await self._run_hook("authorize", self._ask_authorize)
 
@@ -329,17 +297,6 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except HandshakeTimedOut as late:
             self._gateway_session.close(CloseCode.INTERNAL_ERROR, late.reason)
 
-    def _warn_of_missing_middleware(self) -> None:
-        """Say, once a second at most, that nobody can have claims here: all are refused."""
-        declaration = self._gateway_declaration
-        asks = declaration.policy.require_claims or declaration.policy.access
-        if asks and "claims" not in self.scope and declaration.failures.due("claims") is not None:
-            logger.warning(
-                "%s asks for claims, and no middleware has looked for any: put "
-                "IdentityMiddlewareStack around its routes in asgi.py",
-                type(self).__qualname__,
-            )
-
     @property
     def _is_ending(self) -> bool:
         """Whether the client has no say any more."""
@@ -371,29 +328,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except asyncio.CancelledError as error:
             raise as_meant(error) from error.__cause__
 
-    def _about(self) -> About:
-        """Return who this is, as far as that is known, for the log and for who watches."""
-        sub = (self.claims or {}).get("sub")
-        address = (self.scope.get("client") or ("",))[0]
-        return About(
-            None if sub is None else str(sub),
-            self._tenant_id(),
-            self.scope.get("path", ""),
-            str(address),
-        )
-
-    def _tenant_id(self) -> str | None:
-        """Return the tenant's id; whatever else it is that a project has put into the scope."""
-        return None if self.tenant is None else str(getattr(self.tenant, "id", self.tenant))
-
-    def _noted(self, **more: Any) -> dict[str, object]:
-        """Return what a line of the log about this connection says beside its text."""
-        client = self._gateway_session.client
-        return noted(None if client is None else client.id, self._tenant_id(), **more)
-
     async def _take(self, message: Message) -> None:
         """Handle a message of another consumer, or of whoever knows the channel or a group."""
-        if message.get("type") == EVENT or self._is_handled(_handler_name(message)):
+        if message.get("type") == EVENT or self._is_handled(handler_name(message)):
             await self._gateway_turns.take(self.dispatch, message)
         else:
             self._complain(message)
@@ -404,25 +341,6 @@ class SessionConsumer(AsyncWebsocketConsumer):
             return False
         attribute = getattr(type(self), name, None)  # Not of `self`: a property would run.
         return callable(attribute) and not isinstance(attribute, type)
-
-    def _complain_of_endless(self, message: Message | None) -> None:
-        if message is not None:
-            self._report(_handler_name(message), ENDLESS)
-
-    def _complain(self, message: Message) -> None:
-        kind = message.get("type")
-        shown = kind[:50] if isinstance(kind, str) else type(kind)
-        self._report("", f"has no handler for messages of the type {shown!r}")
-
-    def _report(self, method: str, problem: str, **more: Any) -> None:
-        """Count what went wrong, and log it: of each problem of a method at most once a second."""
-        self.channel_layer.count_handler_error()
-        about = f"{method} {problem}" if method else ""  # What others make up is no key.
-        missed = self._gateway_declaration.failures.due(about)
-        if missed is not None:
-            where = ".".join(filter(None, (type(self).__qualname__, method)))
-            extra = self._noted()
-            logger.error("%s %s%s", where, problem, _more(missed), extra=extra, **more)
 
 
 def _frame(message: Message) -> Frame:
@@ -439,13 +357,3 @@ def _size(message: Message) -> int:
     if text is None:
         return len(message.get("bytes") or b"")
     return size_of(text)
-
-
-def _more(missed: int) -> str:
-    return f" ({missed} more like it were not logged)" if missed else ""
-
-
-def _handler_name(message: Message) -> str:
-    """Return the name of the method for a message; empty where its type is no string."""
-    kind = message.get("type")
-    return kind.replace(".", "_") if isinstance(kind, str) else ""
