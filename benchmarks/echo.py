@@ -1,7 +1,7 @@
 """How many events a second are answered, 100 clients that each ask again as soon as they hear?
 
-The server decodes each frame, runs a handler, and sends an event to whom asked, limits and metrics
-as they are by default. Every client has one question under way.
+The server decodes each frame, runs a handler, and sends an event to whom asked. Metrics are on, and
+limits, which nobody meets. Every client has one question under way.
 """
 
 from __future__ import annotations
