@@ -83,6 +83,8 @@ class EventRefused(ArclyError):
     """
 
     def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
+        if retry_after is not None and not isinstance(retry_after, (int, float)):
+            raise TypeError(f"retry_after is a number of seconds, not {retry_after!r}")
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message

@@ -49,7 +49,9 @@ OFF = RateLimit(events=0, bytes=0, errors=0)
 
 def read_rate_limit(value: Any) -> RateLimit:
     """Return a value of the setting `RATE_LIMIT` in which nothing is wrong."""
-    return RateLimit(**{key.lower(): each for key, each in value.items()}) if value else OFF
+    if not isinstance(value, dict):
+        return OFF
+    return RateLimit(**{key.lower(): each for key, each in value.items()})
 
 
 def rate_complaints(value: object) -> Iterator[tuple[str, str]]:

@@ -329,7 +329,8 @@ class Connections:
         return (connection for connection in self if connection.outbox.lane is lane)
 
     def _reap(self, connection: Connection) -> None:
-        self.idle_reaped += self.close(One(connection.id), CloseCode.IDLE_TIMEOUT)
+        closed = self.close(One(connection.id), CloseCode.IDLE_TIMEOUT)
+        self.idle_reaped += closed
 
     def _leave_all(self, connection: Connection) -> None:
         groups, lane = connection.groups, connection.outbox.lane

@@ -22,6 +22,9 @@ LATE = 1.0
 """Seconds by which a beat may be late and still judge: a loop that was blocked for longer has not
 heard yet what its clients have said meanwhile."""
 
+FEW = 256
+"""How many clients are asked in one turn of the loop."""
+
 SWITCHED_OFF_INTERVAL = 5.0
 """Seconds until the interval is asked for again, which may be 0 for now."""
 
@@ -71,11 +74,17 @@ class Heartbeat:
         interval, now = self._interval(), self._clock()
         if interval:
             parts = _parts(interval)
-            timeout = self._timeout() if now - due <= LATE else 0
-            for connection in self._connections_in(lane):
-                if connection.id % parts == part % parts:
-                    self._ask(connection, now, timeout)
+            found = [each for each in self._connections_in(lane) if each.id % parts == part % parts]
+            self._ask_some(lane, found, self._timeout() if now - due <= LATE else 0)
         self._wait(lane, part + 1)
+
+    def _ask_some(self, lane: Lane, connections: list[Connection], timeout: float) -> None:
+        """Ask some of `connections`, and the others in later turns."""
+        now = self._clock()
+        for connection in connections[:FEW]:
+            self._ask(connection, now, timeout)
+        if rest := connections[FEW:]:
+            lane.call_later(0, self._ask_some, lane, rest, timeout)
 
     def _ask(self, connection: Connection, now: float, timeout: float) -> None:
         outbox = connection.outbox

@@ -218,17 +218,18 @@ class Outbox:
             return
         try:
             self.transport.flush(self)
-        except Exception:
-            extra = noted(self.connection_id, code=CloseCode.INTERNAL_ERROR)
-            logger.exception("A transport failed; its connection is closed", extra=extra)
-            self.discard()
-            self.close(CloseCode.INTERNAL_ERROR)
+        except Exception:  # noqa: BLE001  # It is logged.
+            self._fail()
 
     def ask(self) -> bool:
         """Ask the client for a sign of life; return whether its silence says anything."""
         if self.transport is None or self.close_code is not None:
             return False
-        return self.transport.ask(self)
+        try:
+            return self.transport.ask(self)
+        except Exception:  # noqa: BLE001  # It is logged.
+            self._fail()
+            return False
 
     def unread(self) -> int | None:
         """Return how many bytes were written that the peer has not acknowledged, if that shows."""
@@ -241,6 +242,13 @@ class Outbox:
     def held_up(self) -> float:
         """Return for how many seconds in all the peer has kept the transport from writing."""
         return 0.0 if self.transport is None else self.transport.held_up()
+
+    def _fail(self) -> None:
+        """Give up a connection whose transport has raised."""
+        extra = noted(self.connection_id, code=CloseCode.INTERNAL_ERROR)
+        logger.exception("A transport failed; its connection is closed", extra=extra)
+        self.discard()
+        self.close(CloseCode.INTERNAL_ERROR)
 
     def _spoken(self, frames: list[Frame]) -> list[Frame]:
         """Return frames in the form that the client understands."""

@@ -33,9 +33,12 @@ class Pulse:
 
     def overdue(self) -> float:
         """Return by how many seconds the beat of some running loop is late by now, at most."""
-        now = self._clock()
-        running = [due for lane, due in list(self._due.items()) if not lane.is_dead]
-        return max(0.0, *(now - due for due in running)) if running else 0.0
+        now, late = self._clock(), 0.0
+        for found in self._due.keyrefs():  # At once: loops may come and go meanwhile.
+            lane = found()
+            due = None if lane is None or lane.is_dead else self._due.get(lane)
+            late = late if due is None else max(late, now - due)
+        return late
 
     def _await_beat(self, lane: Lane) -> None:
         self._due[lane] = self._clock() + INTERVAL

@@ -225,7 +225,8 @@ class GatewayConsumer(SessionConsumer):
     def _refusal(self, event: Event, error: BaseException) -> Frame:
         """Return the answer to an event that was not obeyed; count and log what is our fault."""
         subscription = self._gateway_declaration.subscriptions.get(event.event)
-        method = "may_join" if subscription is None else subscription.method
+        method = "may_join" if event.event == protocol.JOIN else "receive"
+        method = method if subscription is None else subscription.method
         if isinstance(error, TimedOut):
             self._report(method, f"took longer than {error.timeout:g} s")
         if isinstance(error, EventRefused):

@@ -9,6 +9,7 @@ not for every message of many: the thread takes the interpreter away from the ev
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -76,7 +77,13 @@ class ThreadCall:
         self._is_off = True
 
     def _call(self) -> Any:
-        return None if self._is_off else self._function(self._argument)
+        result = None if self._is_off else self._function(self._argument)
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TypeError(
+                f"{self._function!r} is a def and returned a coroutine, which never ran"
+            )
+        return result
 
 
 def _run(call: Callable[[], Any]) -> Any:

@@ -221,8 +221,10 @@ class SessionConsumer(ReportingConsumer):
 
     async def websocket_disconnect(self, message: Message) -> None:
         """End, with the code that this side closed with or else the peer's."""
+        code = message.get("code", CloseCode.NO_STATUS)
+        self._gateway_session.peer_closed(code)
         await self._end_handlers()
-        code = self._gateway_session.peer_left(message.get("code", CloseCode.NO_STATUS))
+        code = self._gateway_session.peer_left(code)
         # Not `super()`: its groups are rooms here, left with the registry, and nobody should stay
         # registered while it waits for the database's thread.
         await self.disconnect(code)
@@ -247,10 +249,13 @@ class SessionConsumer(ReportingConsumer):
         """Be done with a client whose handshake is held up by a hook that does not end."""
         self._note_late(hook, ENDLESS)
         session, late = self._gateway_session, HandshakeTimedOut(get_settings().HANDSHAKE_TIMEOUT)
-        if session.client is None:
-            await refuse(self.scope, self._gateway_send, late)
-        session.close(CloseCode.INTERNAL_ERROR, late.reason)
-        await session.end(CloseCode.INTERNAL_ERROR, self._say_goodbye)
+        try:
+            if session.client is None:
+                spread = self.channel_layer.spread()
+                await refuse(self.scope, self._gateway_send, late, spread)
+        finally:
+            session.close(CloseCode.INTERNAL_ERROR, late.reason)
+            await session.end(CloseCode.INTERNAL_ERROR, self._say_goodbye)
 
     async def _authorize_in_time(self) -> None:
         await self._run_hook("authorize", self._ask_authorize)
@@ -318,9 +323,9 @@ class SessionConsumer(ReportingConsumer):
 
     async def _end_handlers(self) -> None:
         """End the handlers that run beside the turns, but do not wait for ever."""
-        lines, self._gateway_lines = self._gateway_lines, None
-        for event in await end(lines or {}, CANCEL_TIMEOUT):
+        for event in await end(self._gateway_lines or {}, CANCEL_TIMEOUT):
             self._report(self._gateway_declaration.subscriptions[event].method, ENDLESS)
+        self._gateway_lines = None  # Only now: whoever is cancelled meanwhile comes back.
 
     async def _say_goodbye(self, code: int) -> None:
         try:

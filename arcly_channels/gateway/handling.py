@@ -79,11 +79,12 @@ class Line:
 
     async def wait_for_slot(self) -> None:
         """Wait until there is room for a handler; raise `TimedOut` if that takes too long."""
-        if self._is_full():
-            ends = asyncio.FIRST_COMPLETED
-            await asyncio.wait(self._tasks, timeout=self._terms.timeout, return_when=ends)
-        if self._is_full():
-            raise TimedOut(self._terms.timeout or 0)
+        limit, started = self._terms.timeout, time.monotonic()
+        while self._is_full():
+            left = None if limit is None else limit - (time.monotonic() - started)
+            if left is not None and left <= 0:
+                raise TimedOut(limit or 0)
+            await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     def start(
         self, handling: Coroutine[Any, Any, None], fail: Callable[[BaseException], None]

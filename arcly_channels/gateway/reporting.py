@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import Refused
 from arcly_channels.fanout.rows import About
 from arcly_channels.gateway.declaration import Declaration
+from arcly_channels.identity.address import origin_of
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.message import Message
 from arcly_channels.logs import noted
@@ -48,7 +50,9 @@ class ReportingConsumer(AsyncWebsocketConsumer):
     def _about(self) -> About:
         """Return who this is, as far as that is known, for the log and for who watches."""
         sub = (self.claims or {}).get("sub")
-        address = (self.scope.get("client") or ("",))[0]
+        proxies = get_settings().TRUSTED_PROXIES
+        address = origin_of(self.scope, proxies) if proxies else None
+        address = address or (self.scope.get("client") or ("",))[0]
         return About(
             None if sub is None else str(sub),
             self._tenant_id(),

@@ -67,7 +67,8 @@ class Turns:
         except asyncio.CancelledError:
             if self._ending is None:
                 raise  # By the server, not by `fail`.
-            uncancel()
+            if not self.was_cut():
+                uncancel()
             raise self._taken_ending() from None
         finally:
             self._is_receiving = False

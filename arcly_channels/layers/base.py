@@ -204,9 +204,10 @@ class GatewayLayer(BaseChannelLayer):
         `first` is a frame that it gets before any of the group.
         """
         await self._relay.follow(group)
+        places = [] if first is None else await self.registry.pacer.wait(One(id), first.size)
         # No await between these lines: nothing of the group may come between.
         if first is not None:
-            self.registry.deliver(One(id), first)
+            self.registry.deliver(One(id), first, places=places)
         return self.registry.join(id, group)
 
     async def leave(self, id: int, group: str, last: Frame | None = None) -> bool:
@@ -216,7 +217,7 @@ class GatewayLayer(BaseChannelLayer):
         """
         has_left = self.registry.leave(id, group)
         if last is not None:
-            self.registry.deliver(One(id), last)
+            await self.send_frame(id, last)
         await self._relay.unfollow(group)
         return has_left
 

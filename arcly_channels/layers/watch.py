@@ -60,8 +60,8 @@ def find(layers: list[GatewayLayer], id: str) -> tuple[GatewayLayer, int] | None
     """Return the layer and the number of the connection that `overview` shows under this id."""
     node, _, number = id.partition("-")
     for layer in layers:
-        if layer.node == node and number.isdecimal() and layer.registry.get(int(number)):
-            return layer, int(number)
+        if layer.node == node and number.isdecimal() and layer.registry.get(int(number[:18])):
+            return layer, int(number[:18])
     return None
 
 

@@ -10,7 +10,7 @@ from arcly_channels.exceptions import EventRefused
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.reasons import Limit
-from arcly_channels.rooms import TenantLike, group_name, lobby_name
+from arcly_channels.rooms import TenantLike, group_name, is_room, lobby_name
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Ref
 from arcly_channels.wire.events import encode_event
@@ -31,7 +31,6 @@ class ClientHandle:
         "_is_gone",
         "_layer",
         "_outbox",
-        "_rooms",
         "claims",
         "id",
         "namespace",
@@ -52,7 +51,6 @@ class ClientHandle:
         self._outbox = outbox
         self._is_farewell = False
         self._is_gone = False
-        self._rooms = 0  # How many it has joined by `join_room`.
         self.id = id
         self.claims = claims
         self.tenant = tenant
@@ -130,20 +128,25 @@ class ClientHandle:
             return
         group = self._group_of(room)
         limit = get_settings().MAX_ROOMS_PER_CONNECTION
-        if 0 < limit <= self._rooms and not self._layer.registry.is_in(self.id, group):
+        if limit and self._has_rooms(limit, group):
             self._layer.count_limit(Limit.ROOMS)
             raise EventRefused(protocol.TOO_MANY_ROOMS, f"one client is in at most {limit} rooms")
         joined = protocol.room_frame(protocol.JOINED, room, ref) if self.is_v1 else None
-        if await self._layer.join(self.id, group, joined):
-            self._rooms += 1
+        await self._layer.join(self.id, group, joined)
 
     async def leave(self, room: str, ref: Ref = None) -> None:
         """Do what `leave_room` does, in reply to `ref`. For the gateway's own use."""
         if not self.is_gone:
             group = self._group_of(room)
             left = protocol.room_frame(protocol.LEFT, room, ref) if self.is_v1 else None
-            if await self._layer.leave(self.id, group, left):
-                self._rooms = max(0, self._rooms - 1)  # Others may have put it in there.
+            await self._layer.leave(self.id, group, left)
+
+    def _has_rooms(self, number: int, but: str) -> bool:
+        """Return whether this client is in so many rooms, and not in the one of the group `but`."""
+        row = self._layer.registry.get(self.id)
+        if row is None or len(row.groups) < number or but in row.groups:
+            return False  # Nearly always, and not by counting: some groups are no rooms.
+        return sum(map(is_room, row.groups.copy())) >= number
 
     def _group_of(self, room: str) -> str:
         return group_name(room, self.tenant, namespace=self.namespace)

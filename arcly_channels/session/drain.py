@@ -103,14 +103,18 @@ class Drain:
 
         Where no loop runs, as in a view that is not async, whether any server is.
         """
+        if not self._tasks:
+            return False
         loop = _get_running_loop()
-        return bool(self._tasks) and (loop is None or loop in self._tasks)
+        if loop is None:
+            return any(not each.is_closed() for each in list(self._tasks))
+        return loop in self._tasks
 
     async def run(self) -> None:
         """Close every connection of the running loop; return when they are gone.
 
-        Takes at most `DRAIN_DEADLINE` seconds, less a fifth of it (at most one) for the server, and
-        with 0 waits for nobody.
+        Takes at most `DRAIN_DEADLINE` seconds, less a tenth of it (at most half a second) for the
+        server, and with 0 waits for nobody.
         """
         loop = asyncio.get_running_loop()
         if loop not in self._tasks:
@@ -139,7 +143,10 @@ async def _close(leavers: list[_Leaver]) -> None:
     loop = asyncio.get_running_loop()
     since = loop.time()
     for leaver in leavers:
-        leaver.session.shut_down()
+        try:
+            leaver.session.shut_down()
+        except Exception:
+            logger.exception("A connection could not be closed")
         if loop.time() - since > SLICE:
             await asyncio.sleep(0)
             since = loop.time()

@@ -263,6 +263,10 @@ class Session:
         """Return whether the application receives nothing now, as it is busy with a message."""
         return self._consumer.is_busy
 
+    def peer_closed(self, code: int) -> None:
+        """Note the close code of the peer, who is gone, while handlers are still running."""
+        self._peer_code = code
+
     def peer_left(self, code: int) -> int:
         """Note that the peer is gone, with its close code; return the one that counts."""
         self._peer_code = code

@@ -217,8 +217,10 @@ class AsgiTransport:
         If the server closed the connection before that, a reset would overtake what it was told.
         """
         hearing = self._loop.create_task(self._discard())
-        await asyncio.wait([hearing], timeout=CLOSE_TIMEOUT)
-        hearing.cancel()
+        try:
+            await asyncio.wait([hearing], timeout=CLOSE_TIMEOUT)
+        finally:
+            hearing.cancel()
 
     async def _discard(self) -> None:
         with suppress(Exception):  # Servers have several ways to say that a client is gone.

@@ -134,5 +134,5 @@ def ask_by_event(outbox: Outbox, endpoint: Endpoint) -> bool:
     """Ask a peer whose dialect has a word for it; return whether its silence says anything."""
     if outbox.dialect is None:
         return False
-    outbox.put(outbox.dialect.ping)  # Who has no room for it has more to read first.
-    return not endpoint.is_deaf()
+    # Who has no room for it was not asked, and has more to read first.
+    return outbox.put(outbox.dialect.ping) and not endpoint.is_deaf()

@@ -197,7 +197,8 @@ class DaphneTransport(StreamTransport):
         if not self._is_full and self._is_open():
             self._write(PING)
         super().ask(outbox)
-        return not self._is_reading_paused or self._is_full
+        # Who takes nothing of what fills the connection is found by that, and not by silence.
+        return not (self._is_reading_paused or self._is_full)
 
     # Inbound
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from concurrent import futures
 from contextlib import suppress
 from functools import lru_cache
@@ -82,7 +83,7 @@ class _Hold:
         """Hold a signal. Runs in the main thread, between any two lines of Python."""
         self._held.append(number)
         if self._loop.is_running():
-            self._loop.call_soon_threadsafe(self._take_note)
+            self._loop.call_soon_threadsafe(self._take_note, time.monotonic())
         else:
             self._let_go()
 
@@ -93,11 +94,12 @@ class _Hold:
             with suppress(OSError):  # It is full, and the loop about to wake up.
                 os.write(self._descriptor, others)
 
-    def _take_note(self) -> None:
+    def _take_note(self, at: float) -> None:
+        """Begin to drain at the first signal; `at` is when it came, maybe while busy."""
         if self._task is None:
-            self._since = self._loop.time()
+            self._since = at
             self._task = self._loop.create_task(self._end())
-        elif self._loop.time() - self._since > SAME:
+        elif at - self._since > SAME:
             self._let_go()
 
     async def _end(self) -> None:
@@ -110,6 +112,8 @@ class _Hold:
         if self._is_over:
             return
         self._is_over = True
+        with suppress(BlockingIOError):
+            self._on_wakeup()  # What came last is for the loop, too.
         if not self._loop.is_closed():
             self._loop.remove_reader(self._reader)
         signal.set_wakeup_fd(self._descriptor)

@@ -24,4 +24,4 @@ ARCLY_CHANNELS: dict[str, Any] = {"JWT": {"KEYS": ["benchmarks" * 4]}}
 if "BENCH_KEEPALIVE" not in os.environ:
     ARCLY_CHANNELS |= {"PING_INTERVAL": 0, "IDLE_TIMEOUT": 0}
 if "BENCH_LIMITS" not in os.environ:
-    ARCLY_CHANNELS |= {"RATE_LIMIT": {"EVENTS": 1e6, "BYTES": 1e10}}
+    ARCLY_CHANNELS |= {"RATE_LIMIT": {"EVENTS": 1e6, "BYTES": 1e10, "ERRORS": 10**6}}

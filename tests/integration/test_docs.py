@@ -15,7 +15,7 @@ import pytest
 import arcly_channels
 from arcly_channels import GatewayConsumer, checks, urls
 from arcly_channels.fanout import evictions, lag, pacing
-from arcly_channels.gateway import edge
+from arcly_channels.gateway import reporting
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.reporting import ReportingConsumer
 from arcly_channels.layers import LocalChannelLayer, processes
@@ -95,7 +95,7 @@ def test_pacing_page_has_the_numbers_of_the_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "module"), [("how-to", evictions), ("how-to", edge), ("deployment", processes)]
+    ("page", "module"), [("how-to", evictions), ("how-to", reporting), ("deployment", processes)]
 )
 def test_loggers_that_pages_name_are_those_of_the_code(page: str, module: ModuleType) -> None:
     assert f"`{module.logger.name}`" in (DOCS / f"{page}.md").read_text(encoding="utf-8")
