@@ -288,6 +288,20 @@ async def test_room_too_many_is_refused(client: ClientHandle) -> None:
 
 
 @pytest.mark.usefixtures("two_rooms")
+async def test_rooms_that_others_join_and_leave_for_a_client_count_as_its_own(
+    client: ClientHandle, layer: LocalChannelLayer
+) -> None:
+    for room in ("a", "b"):
+        await client.join_room(room)
+    await layer.leave(client.id, "a")
+    await layer.join(client.id, "c")
+    with pytest.raises(EventRefused, match="too_many_rooms"):
+        await client.join_room("d")
+    await layer.leave(client.id, "c")
+    await client.join_room("d")
+
+
+@pytest.mark.usefixtures("two_rooms")
 async def test_room_that_was_left_makes_place_for_another(
     client: ClientHandle, layer: LocalChannelLayer
 ) -> None:

@@ -161,6 +161,7 @@ def test_bad_settings_raise_with_everything_that_is_wrong(settings: Settings) ->
     [
         (0, limits.OFF),
         (None, limits.OFF),
+        ({}, limits.RateLimit()),
         ({"EVENTS": 5}, limits.RateLimit(events=5)),
         ({"BYTES": 0, "BURST": 0.5, "ERRORS": 0}, limits.RateLimit(bytes=0, burst=0.5, errors=0)),
     ],

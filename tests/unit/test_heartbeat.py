@@ -126,3 +126,16 @@ def test_heartbeat_ends_with_the_last_connection_and_begins_anew() -> None:
     lane.add(peer)
     lane.pass_time(INTERVAL)
     assert peer.asked == 1
+
+
+def test_transport_that_fails_to_ask_disturbs_no_other() -> None:
+    class Broken(Asked):
+        def ask(self, outbox: Outbox) -> bool:
+            raise RuntimeError("a bug")
+
+    lane, other = Turns(), Asked()
+    broken = lane.add(Broken())
+    lane.add(other)
+    lane.pass_time(2 * INTERVAL)
+    assert other.asked == 2
+    assert broken.outbox.close_code == 1011
