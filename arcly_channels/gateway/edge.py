@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
@@ -193,9 +192,11 @@ class SessionConsumer(ReportingConsumer):
         """Let a client in, or turn it away before it is anybody here; see `refuse`."""
         try:
             # Where nothing is asked that takes time, nothing comes meanwhile: `benchmarks/idle.py`.
-            takes_time = type(self).authorize is not SessionConsumer.authorize
-            with unheard(self.scope, self._gateway_send) if takes_time else nullcontext():
-                await self._gateway_session.ask(self._authorize_in_time)
+            if type(self).authorize is SessionConsumer.authorize:
+                await self._gateway_session.ask(self.authorize)
+            else:
+                with unheard(self.scope, self._gateway_send):
+                    await self._gateway_session.ask(self._authorize_in_time)
         except Refused as refusal:
             self._note_refusal(refusal)
             self._warn_of_missing_middleware()
