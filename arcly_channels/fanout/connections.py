@@ -72,18 +72,21 @@ class Connections:
         self._groups: Groups[Outbox] = Groups(self.shards)
         self._lanes = Lanes()
         self.pacer = Pacer(self._lanes_of, self.clock)
-        self._liveness = Liveness(self._stall_timeout, self._outboxes_in, self._evict_stalled)
+        has_some = self._lanes.has
+        self._liveness = Liveness(
+            has_some, self._stall_timeout, self._outboxes_in, self._evict_stalled
+        )
         self._heartbeat = Heartbeat(
+            has_some,
             self._ping_interval,
             self._idle_timeout,
-            self._lanes.has,
             self._in_lane,
             self._reap,
             self.clock,
         )
         self.idle_reaped = 0
         """How many connections were closed because they gave no sign of life."""
-        self._pulse = Pulse(self._lanes.has, self.clock)
+        self._pulse = Pulse(has_some, self.clock)
         self._evictions = Evictions(self.clock)
 
     # Rows

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from weakref import WeakSet
 
 from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.rounds import Rounds
 from arcly_channels.fanout.rows import Connection
 
 BEAT = 1.0
@@ -29,36 +29,32 @@ SWITCHED_OFF_INTERVAL = 5.0
 """Seconds until the interval is asked for again, which may be 0 for now."""
 
 
-class Heartbeat:
+class Heartbeat(Rounds):
     """Asks the clients in every lane it was started for, as long as there are some.
 
     `interval` and `timeout` return seconds; with 0, nobody is asked, or nobody is reported.
-    `is_needed` returns whether a lane has connections, `connections_in` gives them, and `report` is
-    called in it with those that give no sign of life.
+    `connections_in` gives the connections of a lane, and `report` is called in it with those that
+    give no sign of life.
     """
 
     def __init__(
         self,
+        is_needed: Callable[[Lane], bool],
         interval: Callable[[], float],
         timeout: Callable[[], float],
-        is_needed: Callable[[Lane], bool],
         connections_in: Callable[[Lane], Iterable[Connection]],
         report: Callable[[Connection], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(is_needed)
         self._interval = interval
         self._timeout = timeout
-        self._is_needed = is_needed
         self._connections_in = connections_in
         self._report = report
         self._clock = clock
-        self._running: WeakSet[Lane] = WeakSet()  # A loop may end before its timer comes.
 
-    def start(self, lane: Lane) -> None:
-        """Begin to ask in `lane`, which has got a connection, unless that goes on already."""
-        if lane.has_turns and lane not in self._running:
-            self._running.add(lane)
-            self._wait(lane, 0)
+    def _begin(self, lane: Lane) -> None:
+        self._wait(lane, 0)
 
     def _wait(self, lane: Lane, part: int) -> None:
         interval = self._interval()
@@ -66,10 +62,7 @@ class Heartbeat:
         lane.call_later(seconds, self._beat, lane, part, self._clock() + seconds)
 
     def _beat(self, lane: Lane, part: int, due: float) -> None:
-        if not self._is_needed(lane):
-            self._running.discard(lane)
-            if self._is_needed(lane):  # Another thread has just added one, and saw us running.
-                self.start(lane)
+        if not self._goes_on(lane):
             return
         interval, now = self._interval(), self._clock()
         if interval:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import NamedTuple
-from weakref import WeakSet
 
 from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.rounds import Rounds
 
 LOOKS = 6
 """How often a client is looked at within the timeout: who stalls may stay by a sixth longer."""
@@ -30,7 +30,7 @@ class _Seen(NamedTuple):
     since: float
 
 
-class Liveness:
+class Liveness(Rounds):
     """Looks at the outboxes of every lane it was started for, as long as there are some.
 
     `timeout` returns seconds, 0 for no limit; `outboxes_in` gives the outboxes of a lane, and
@@ -39,35 +39,28 @@ class Liveness:
 
     def __init__(
         self,
+        is_needed: Callable[[Lane], bool],
         timeout: Callable[[], float],
         outboxes_in: Callable[[Lane], list[Outbox]],
         report: Callable[[Outbox], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(is_needed)
         self._timeout = timeout
         self._outboxes_in = outboxes_in
         self._report = report
         self._clock = clock
-        self._running: WeakSet[Lane] = WeakSet()  # A loop may end before its timer comes.
 
-    def start(self, lane: Lane) -> None:
-        """Begin to look at `lane`, which has got a connection, unless that goes on already."""
-        if lane.has_turns and lane not in self._running:
-            self._running.add(lane)
-            lane.call_later(self._interval(), self._begin, lane, {})
+    def _begin(self, lane: Lane) -> None:
+        lane.call_later(self._interval(), self._look_round, lane, {})
 
     def _interval(self) -> float:
         timeout = self._timeout()
         return min(timeout / LOOKS, LONGEST_INTERVAL) if timeout else LONGEST_INTERVAL
 
-    def _begin(self, lane: Lane, seen: dict[Outbox, _Seen]) -> None:
-        outboxes = self._outboxes_in(lane)
-        if not outboxes:
-            self._running.discard(lane)
-            if self._outboxes_in(lane):  # Another thread has just added one, and saw us running.
-                self.start(lane)
-            return
-        self._look(lane, outboxes, seen, {})
+    def _look_round(self, lane: Lane, seen: dict[Outbox, _Seen]) -> None:
+        if self._goes_on(lane):
+            self._look(lane, self._outboxes_in(lane), seen, {})
 
     def _look(
         self,
@@ -93,7 +86,7 @@ class Liveness:
         if rest:
             lane.call_later(0, self._look, lane, rest, before, seen)
         else:
-            lane.call_later(self._interval(), self._begin, lane, seen)
+            lane.call_later(self._interval(), self._look_round, lane, seen)
 
 
 def _progress(outbox: Outbox) -> int:

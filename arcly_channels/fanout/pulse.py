@@ -7,6 +7,7 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from arcly_channels.fanout.lanes import Lane
+from arcly_channels.fanout.rounds import Rounds
 
 INTERVAL = 1.0
 """Seconds between two beats."""
@@ -15,21 +16,16 @@ STALLED = 5.0
 """Seconds by which a beat is late when its loop counts as stalled."""
 
 
-class Pulse:
+class Pulse(Rounds):
     """Feels the pulse of every lane it was started for, as long as `is_needed` says so."""
 
     def __init__(
         self, is_needed: Callable[[Lane], bool], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._is_needed = is_needed
+        super().__init__(is_needed)
         self._clock = clock
         self._due: WeakKeyDictionary[Lane, float] = WeakKeyDictionary()
         """When the next beat of each lane is due. A loop may end before it comes."""
-
-    def start(self, lane: Lane) -> None:
-        """Begin with `lane`, which has got a connection, unless that goes on already."""
-        if lane.has_turns and lane not in self._due:
-            self._await_beat(lane)
 
     def overdue(self) -> float:
         """Return by how many seconds the beat of some running loop is late by now, at most."""
@@ -40,15 +36,11 @@ class Pulse:
             late = late if due is None else max(late, now - due)
         return late
 
-    def _await_beat(self, lane: Lane) -> None:
+    def _begin(self, lane: Lane) -> None:
         self._due[lane] = self._clock() + INTERVAL
         lane.call_later(INTERVAL, self._beat, lane)
 
     def _beat(self, lane: Lane) -> None:
-        lane.tally.delays.add(max(0.0, self._clock() - self._due[lane]))
-        if self._is_needed(lane):
-            self._await_beat(lane)
-            return
-        del self._due[lane]
-        if self._is_needed(lane):  # Another thread has just added one, and saw us running.
-            self.start(lane)
+        lane.tally.delays.add(max(0.0, self._clock() - self._due.pop(lane)))
+        if self._goes_on(lane):
+            self._begin(lane)

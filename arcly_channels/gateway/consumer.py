@@ -113,14 +113,7 @@ class GatewayConsumer(SessionConsumer):
                 frame = self._error(protocol.MALFORMED, error.problem, error.ref)
                 await self.channel_layer.send_frame(self.id, frame)
             return
-        try:
-            answer = await self._handled(event)
-        except (Exception, asyncio.CancelledError) as error:
-            if _ends_a_consumer(error):
-                raise
-            answer = self._refusal(event, error)
-        if answer is not None:
-            await self.channel_layer.send_frame(self.id, answer)
+        await self._answer(event, self._handled, event)
 
     @subscribe(protocol.REFRESH)
     async def auth_refresh(self, data: Any) -> Any:
@@ -183,14 +176,17 @@ class GatewayConsumer(SessionConsumer):
             return None
         if subscription.terms.concurrency == 1:
             return await self._finished(subscription, line, event)
-        line.start(self._answer(subscription, line, event), self._gateway_turns.fail)
+        answering = self._answer(event, self._finished, subscription, line, event)
+        line.start(answering, self._gateway_turns.fail)
         await asyncio.sleep(0)  # One begins each turn of the loop, and others run between them.
         return None
 
-    async def _answer(self, subscription: Subscription, line: Line, event: Event) -> None:
-        """Handle an event beside others; as `receive` does, and in a task of its own."""
+    async def _answer(
+        self, event: Event, handle: Callable[..., Awaitable[Frame | None]], *args: Any
+    ) -> None:
+        """Handle an event, and send the client what there is to answer."""
         try:
-            answer = await self._finished(subscription, line, event)
+            answer = await handle(*args)
         except (Exception, asyncio.CancelledError) as error:
             if _ends_a_consumer(error):
                 raise

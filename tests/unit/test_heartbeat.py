@@ -38,9 +38,9 @@ class Turns(Lane):
         self.connections: list[Connection] = []
         self._due: tuple[float, Callable[..., object], tuple[object, ...]] | None = None
         self.heartbeat = Heartbeat(
+            lambda lane: bool(self.connections),
             lambda: INTERVAL,
             lambda: TIMEOUT,
-            lambda lane: bool(self.connections),
             lambda lane: list(self.connections),
             lambda connection: self.found.append(connection.id),
             lambda: self.now,

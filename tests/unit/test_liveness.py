@@ -47,7 +47,9 @@ def test_only_who_acknowledges_nothing_stalls_while_frames_go_on_coming(
 ) -> None:
     lane, kernel, found, now = Turns(), Kernel(rate), list[Outbox](), [0.0]
     outbox = Outbox(lane, kernel)
-    Liveness(lambda: TIMEOUT, lambda _: [outbox], found.append, lambda: now[0]).start(lane)
+    Liveness(
+        lambda _: True, lambda: TIMEOUT, lambda _: [outbox], found.append, lambda: now[0]
+    ).start(lane)
     for _ in range(2 * LOOKS):
         outbox.put(FRAME)
         outbox.flush()

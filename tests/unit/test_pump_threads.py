@@ -514,9 +514,11 @@ def test_registry_keeps_no_loop_alive_that_was_closed_as_its_last_client_left() 
 
 def test_client_that_comes_as_the_last_one_leaves_is_looked_at() -> None:
     lane, outboxes, looks = Turning(), list[Outbox](), list[Callable[[], None]]()
-    found: list[list[Outbox]] = [[], outboxes]  # One comes between the two.
+    is_needed = [False, True]  # One comes between the two.
     lane.calls = looks
-    liveness = Liveness(lambda: 30.0, lambda _: found.pop(0), lambda _: None)
+    liveness = Liveness(
+        lambda _: is_needed.pop(0), lambda: 30.0, lambda _: outboxes, lambda _: None
+    )
     liveness.start(lane)
     outboxes.append(Outbox(lane, Peer()))
     looks.pop()()
