@@ -182,11 +182,6 @@ class Connections:
             connection.groups.remove(group)
             return self._groups.discard(group, connection.outbox)
 
-    def is_in(self, id: int, group: str) -> bool:
-        """Return whether a connection is in a group."""
-        connection = self.get(id)
-        return connection is not None and group in connection.groups
-
     def members(self, group: str) -> list[Connection]:
         """Return the connections in a group."""
         found = [self.get(outbox.connection_id) for outbox in self._groups.members(group)]
