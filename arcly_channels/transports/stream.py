@@ -131,7 +131,7 @@ class StreamTransport:
                 self._abort()
             elif self._timer is None and self.unread():
                 # The server closes the socket once all is sent, and may wait for that for ever.
-                self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._abort)
+                self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._abort_late)
 
     def pause(self) -> None:
         """Leave frames in the outbox from now on."""
@@ -224,8 +224,12 @@ class StreamTransport:
         if self._written is not None and not self._written.done():
             self._written.set_result(None)
 
-    def _give_up(self) -> None:
+    def _abort_late(self) -> None:
+        self._timer = None  # It holds this, and would until garbage is collected.
         self._abort()
+
+    def _give_up(self) -> None:
+        self._abort_late()
         self._peer.endpoint.abandon()
 
     def _is_open(self) -> bool:
