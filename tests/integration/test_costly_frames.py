@@ -19,6 +19,7 @@ SERVERS = {
     "daphne": ("-m", "daphne", "--port", "{port}", f"{PROJECT}:application"),
     "uvicorn": UVICORN,
 }
+HYPERCORN = ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", f"{PROJECT}:application")
 FLOODED = {
     "daphne": SERVERS["daphne"],
     "uvicorn on uvloop": (*UVICORN, "--loop", "uvloop"),
@@ -92,4 +93,18 @@ def test_neighbour_is_served_while_what_came_before_the_handshake_ended_is_parse
         sending.start()
         trips_until(neighbour, attacker, b" 101 ")
         assert trips_until(neighbour, attacker, b'"error"') > 30
+        sending.join()
+
+
+def test_neighbour_is_served_while_hypercorn_parses_fragments(tmp_path: Path) -> None:
+    """It reads 64 KiB, of whose parsing nothing waits for anybody: that took a second at a time."""
+    with (
+        Server(*HYPERCORN, directory=tmp_path) as server,
+        connected(server, path="/control") as neighbour,
+        EagerClient(server.host, "/control") as attacker,
+    ):
+        assert neighbour.receive()["event"] == "ready"
+        sending = threading.Thread(target=attacker.send_all, args=[fragments(1, MANY)])
+        sending.start()
+        assert trips_until(neighbour, attacker, b'"error"') > 100
         sending.join()
