@@ -28,8 +28,8 @@ class Turns:
     """
 
     __slots__ = (
-        *("_cuts", "_ending", "_is_receiving", "_lock", "_messages", "_seconds", "_task"),
-        "loop",
+        *("_cuts", "_ending", "_is_receiving", "_is_waiting", "_lock", "_messages", "_seconds"),
+        *("_task", "loop"),
     )
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Turns:
         self._ending: BaseException | None = None
         self._task: ref[asyncio.Task[Any]] | None = None
         """That of the consumer."""
-        self._is_receiving = False
+        self._is_receiving = self._is_waiting = False
         self._cuts = 0
         self.loop = asyncio.get_running_loop()
         self._messages = 0
@@ -73,6 +73,19 @@ class Turns:
         finally:
             self._is_receiving = False
 
+    async def wait(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait for what a message needs, but no longer than until the consumer is told to end."""
+        if self._ending is not None:
+            return
+        self._is_waiting = True
+        try:
+            await wait()
+        except asyncio.CancelledError:
+            if self._ending is None or (not self.was_cut() and uncancel()):
+                raise  # By the server, maybe as well.
+        finally:
+            self._is_waiting = False
+
     @property
     def is_busy(self) -> bool:
         """Whether a message is being handled, so that no other is received."""
@@ -92,7 +105,7 @@ class Turns:
         if self._ending is None:
             self._ending = ending
             task = None if self._task is None else self._task()
-            if self._is_receiving and task is not None:
+            if (self._is_receiving or self._is_waiting) and task is not None:
                 task.cancel()
 
     def _taken_ending(self) -> BaseException:

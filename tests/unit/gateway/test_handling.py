@@ -17,6 +17,7 @@ from arcly_channels import EventRefused, broadcast_to_room, subscribe
 from arcly_channels.fanout.audience import One
 from arcly_channels.gateway import edge
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.session.limits import places
 from arcly_channels.wire import protocol
 from tests.gateways import Recorded, Socket, connected
 from tests.waiting import DEADLINE, eventually, soon, turns
@@ -474,6 +475,21 @@ async def test_handlers_end_before_the_goodbye_when_the_server_cancels(event: st
         assert await socket.receive_close() == 1012
     assert ThisGate.notes == [("begin", 1), ("end", 1), "goodbye"]
     assert ThisGate.disconnects == [1012]
+
+
+async def test_handlers_end_with_a_client_that_is_made_to_go_and_waits_for_a_slot() -> None:
+    class ThisGate(Beside): ...
+
+    async with v1(ThisGate) as socket:
+        for number in range(3):
+            await socket.send("wait", number)
+        await eventually(lambda: len(ThisGate.begun()) == 2)
+        await turns(20)
+        for session in places.holders():
+            session.close(4001)
+            session.abandon()
+        await eventually(lambda: ThisGate.disconnects == [4001])
+    assert ThisGate.begun() == [0, 1]
 
 
 @pytest.mark.usefixtures("no_grace")
