@@ -17,6 +17,7 @@ class Peer:
         self.close_code: int | None = None
         self.seconds_held_up = 0.0
         self.unread_bytes: int | None = None
+        self.seconds_silent = 0.0
 
     def ask(self, outbox: Outbox) -> bool:
         return False
@@ -29,6 +30,9 @@ class Peer:
 
     def acknowledged(self) -> int | None:
         return None
+
+    def silence(self) -> float:
+        return self.seconds_silent
 
     def flush(self, outbox: Outbox) -> None:
         self.flushes += 1

@@ -68,7 +68,7 @@ class Connections(Index):
             self._ping_interval,
             self._idle_timeout,
             self._in_lane,
-            self._reap,
+            lambda connection: self._reap(connection.id),
             self.clock,
         )
         self.idle_reaped = 0
@@ -193,8 +193,8 @@ class Connections(Index):
 
     # Inside
 
-    def _reap(self, connection: Connection) -> None:
-        closed = self.close(One(connection.id), CloseCode.IDLE_TIMEOUT)
+    def _reap(self, id: int) -> None:
+        closed = self.close(One(id), CloseCode.IDLE_TIMEOUT)
         self.idle_reaped += closed
 
     def _lose(self, lane: Lane, outboxes: Iterable[Outbox]) -> None:
@@ -213,7 +213,11 @@ class Connections(Index):
                 outbox.close(code, reason)
 
     def _evict_stalled(self, outbox: Outbox) -> None:
-        self.evict(outbox.connection_id, "takes nothing of what waits for it")
+        """Evict who takes nothing, but for one whose system is silent too: it is gone, not slow."""
+        if outbox.transport is not None and outbox.transport.silence() >= self._stall_timeout():
+            self._reap(outbox.connection_id)
+        else:
+            self.evict(outbox.connection_id, "takes nothing of what waits for it")
 
     def _fill(
         self, lane: Lane, outboxes: Sequence[Outbox], frame: Frame, audience: Audience

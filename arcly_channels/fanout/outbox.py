@@ -53,6 +53,8 @@ class Outlet(Protocol):
 
     def acknowledged(self) -> int | None: ...
 
+    def silence(self) -> float: ...
+
 
 class Watch(Protocol):
     """Who waits for an outbox to have room; `pacing` holds the one there is."""

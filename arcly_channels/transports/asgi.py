@@ -23,7 +23,7 @@ from arcly_channels.transports.base import (
 from arcly_channels.transports.bounded import bound_buffer
 from arcly_channels.transports.hold import hold_server
 from arcly_channels.transports.hypercorn import find_buffer, let_end, parse_in_turns
-from arcly_channels.transports.sockets import acknowledged, find_descriptor, unread
+from arcly_channels.transports.sockets import acknowledged, find_descriptor, silence, unread
 from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,9 @@ class AsgiTransport:
 
     def acknowledged(self) -> int | None:
         return acknowledged(self._descriptor)
+
+    def silence(self) -> float:
+        return silence(self._descriptor)
 
     def ask(self, outbox: Outbox) -> bool:
         return ask_by_event(outbox, self._peer.endpoint)
@@ -204,13 +207,16 @@ class AsgiTransport:
         outbox.discard()
         self._peer.endpoint.abandon()
         await asyncio.sleep(0)  # granian takes no close while a `receive` is pending.
-        if writer is None or writer.done():
+        if outbox.close_code == CloseCode.IDLE_TIMEOUT and self.silence():
+            self._reset()  # A close would wait in the kernel, and the socket with it.
+        elif writer is None or writer.done():
             await self._send_close(outbox.close_code or 1000, outbox.close_reason)
             if outbox.close_code in TALKATIVE:
                 await self._hear_out()
         else:
-            writer.cancel()
             self._reset()
+        if writer is not None:
+            writer.cancel()
 
     async def _hear_out(self) -> None:
         """Take, for a while, what the client goes on sending, until it has answered.

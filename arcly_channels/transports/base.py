@@ -92,6 +92,12 @@ class Transport(Protocol):
         Unlike `unread` it tells who reads from who does not while more is being written.
         """
 
+    def silence(self) -> float:
+        """Return for how many seconds the peer's system has said nothing, though it was to answer.
+
+        Unlike that of a peer that merely does not read. 0 where it does not show.
+        """
+
     @property
     def hears_pongs(self) -> bool:
         """Whether the answers to WebSocket's pings (RFC 6455, section 5.5.2) are seen here."""

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _BYTES_ACKED = 120
 """Where `tcpi_bytes_acked` is in Linux' `struct tcp_info`, a u64; before 4.1 there is none."""
+_BACKOFF, _LAST_ACK_RECEIVED = 4, 56
+"""Where `tcpi_backoff` is, a u8, and `tcpi_last_ack_recv`, a u32 of milliseconds."""
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time. Closing sends a RST.
 _NO_BYTES = bytes(4)
@@ -52,20 +54,49 @@ def unread(of: HasNumber | None) -> int | None:
 
 def acknowledged(of: HasNumber | None) -> int | None:
     """Return how many bytes the peer of a socket has acknowledged so far; None if unknown."""
+    return _number(_tcp_info(of), _BYTES_ACKED, 8)
+
+
+def silence(of: HasNumber | None) -> float:
+    """Return for how many seconds the system of the peer has said nothing at all.
+
+    That is 0 as long as nothing had to be sent to it twice, and where it does not show. A system
+    whose program does not read says so, again and again: it is not silent.
+    """
+    info = _tcp_info(of)
+    return (_number(info, _LAST_ACK_RECEIVED, 4) or 0) / 1000 if _number(info, _BACKOFF, 1) else 0.0
+
+
+def _tcp_info(of: HasNumber | None) -> bytes:
     if of is None or _TCP_INFO is None:
-        return None
+        return b""
     try:
         found = socket.socket(fileno=of.fileno())
     except (OSError, ValueError):  # It is closed.
-        return None
+        return b""
     try:
-        info = found.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED + 8)
+        return found.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED + 8)
     except OSError:  # It is no TCP socket.
-        return None
+        return b""
     finally:
         found.detach()  # It is not ours to close.
-    count = info[_BYTES_ACKED:]
-    return int.from_bytes(count, sys.byteorder) if len(count) == 8 else None
+
+
+def _number(info: bytes, at: int, size: int) -> int | None:
+    found = info[at : at + size]
+    return int.from_bytes(found, sys.byteorder) if len(found) == size else None
+
+
+def reset_at_close(of: HasNumber | None) -> None:
+    """Have a connection reset when its owner closes it, which drops what was not sent."""
+    if of is None:
+        return
+    with suppress(OSError, ValueError):  # It is closed, or the peer was faster.
+        found = socket.socket(fileno=of.fileno())
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        finally:
+            found.detach()  # It is not ours to close.
 
 
 class Descriptor:

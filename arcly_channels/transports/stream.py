@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from arcly_channels.close_codes import CloseCode
 from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Ending, Peer, ask_by_event
 from arcly_channels.transports.hold import hold_server
-from arcly_channels.transports.sockets import HasNumber, acknowledged, unread
+from arcly_channels.transports.sockets import HasNumber, acknowledged, silence, unread
 
 CHUNK = 64 * 1024
 """Bytes that are written before asking again whether the connection is full."""
@@ -97,6 +98,9 @@ class StreamTransport:
 
     def acknowledged(self) -> int | None:
         return acknowledged(self._bottom)
+
+    def silence(self) -> float:
+        return silence(self._bottom)
 
     def ask(self, outbox: Outbox) -> bool:
         return ask_by_event(outbox, self._peer.endpoint)
@@ -213,14 +217,17 @@ class StreamTransport:
     def _close(self, outbox: Outbox) -> None:
         """Send the close frame behind what was written, and abort if that does not help."""
         outbox.discard()
+        if outbox.close_code == CloseCode.IDLE_TIMEOUT and self.silence():
+            self._await_end(0)  # A close would wait in the kernel, and the socket with it.
+            return
         self._await_end()
         self._send_close(outbox.close_code or 1000, outbox.close_reason)
 
-    def _await_end(self) -> None:
+    def _await_end(self, patience: float = CLOSE_TIMEOUT) -> None:
         self._is_closing = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._give_up)
+        self._timer = self._loop.call_later(patience, self._give_up)
         if self._written is not None and not self._written.done():
             self._written.set_result(None)
 

@@ -17,6 +17,7 @@ from arcly_channels.close_codes import CloseCode
 from arcly_channels.logs import noted
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
 from arcly_channels.transports.bounded import bound_buffer
+from arcly_channels.transports.sockets import reset_at_close
 from arcly_channels.transports.stream import CHUNK, StreamTransport, drop_messages, join_fragments
 from arcly_channels.wire.envelope import close_frame
 
@@ -150,6 +151,7 @@ class UvicornTransport(StreamTransport):
 
     def _abort(self) -> None:
         self._let_go()
+        reset_at_close(self._bottom)  # Or the kernel goes on trying, for minutes.
         self._connection.abort()
 
     # Inbound

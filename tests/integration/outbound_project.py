@@ -7,6 +7,7 @@ happened in the server, for `report`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -25,8 +26,14 @@ from channels.layers import get_channel_layer  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
-from arcly_channels import GatewayConsumer, broadcast_to_room, subscribe  # noqa: E402
+from arcly_channels import (  # noqa: E402
+    DisconnectReason,
+    GatewayConsumer,
+    broadcast_to_room,
+    subscribe,
+)
 from arcly_channels.asgi import GatewayApplication  # noqa: E402
+from arcly_channels.session.limits import places  # noqa: E402
 from arcly_channels.transports.base import Transport  # noqa: E402
 
 PADDING = "x" * 1000
@@ -34,8 +41,11 @@ ROOM = "all"
 
 asked: list[str] = []
 closed: list[int] = []
+reasons: list[DisconnectReason | None] = []
 handled: list[int] = []
 transports: WeakSet[Transport] = WeakSet()
+if "WITHOUT_GC" in os.environ:  # What is gone then is gone by itself.
+    gc.disable()
 
 
 class Gateway(GatewayConsumer):
@@ -55,6 +65,7 @@ class Gateway(GatewayConsumer):
         if self.scope["path"] == "/thoughtful":
             await asyncio.sleep(0.05)  # As somebody does who tells a database.
         closed.append(code)
+        reasons.append(self.disconnect_reason)
         sys.stderr.write(f"closed with {code}\n")
 
     @subscribe("burst")
@@ -169,6 +180,9 @@ class Gateway(GatewayConsumer):
                 "members": len(layer.registry.room_members(ROOM)),
                 "asked": asked,
                 "closed": closed,
+                "reasons": reasons,
+                "places": places.taken,
+                "transports": len(transports),
                 "handled": handled,
                 "unread": max(each.unread() or 0 for each in list(transports)),
                 "held_up": max(each.held_up() for each in list(transports)),

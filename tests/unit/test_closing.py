@@ -91,6 +91,9 @@ class Told(asyncio.Event):
     def acknowledged(self) -> int:
         return 0
 
+    def silence(self) -> float:
+        return 0
+
     def flush(self, outbox: Outbox) -> None:
         self.set()
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
+from arcly_channels.close_codes import CloseCode
+from arcly_channels.fanout.connections import Connections
 from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.liveness import LOOKS, Liveness
 from arcly_channels.fanout.outbox import Outbox
+from arcly_channels.fanout.pump import Pump
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
+from tests.waiting import eventually
 
 TIMEOUT = 6.0
 FRAME = Frame.from_text("frame")
@@ -58,3 +63,19 @@ def test_only_who_acknowledges_nothing_stalls_while_frames_go_on_coming(
         function, args = lane.due.pop()
         function(*args)
     assert bool(found) is is_found
+
+
+@pytest.mark.parametrize(
+    ("silent", "code", "evictions"),
+    [(0.01, CloseCode.SLOW_CONSUMER, 1), (60.0, CloseCode.IDLE_TIMEOUT, 0)],
+)
+async def test_who_stalls_is_slow_unless_its_system_is_silent(
+    silent: float, code: CloseCode, evictions: int
+) -> None:
+    connections = Connections(stall_timeout=lambda: 0.06)
+    peer = Peer()
+    peer.unread_bytes, peer.seconds_silent = 1, silent
+    connections.add(Outbox(Pump(asyncio.get_running_loop()), peer))
+    await eventually(lambda: peer.close_code is not None)
+    assert (peer.close_code, connections.evictions) == (code, evictions)
+    assert connections.idle_reaped == 1 - evictions

@@ -45,6 +45,7 @@ class Broken:
         return None
 
     acknowledged = unread
+    silence = held_up
 
 
 async def evict(layer: LocalChannelLayer) -> dict[str, object]:

@@ -18,7 +18,14 @@ from arcly_channels.asgi import GatewayApplication
 from arcly_channels.transports import asgi
 from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport
-from arcly_channels.transports.sockets import Descriptor, acknowledged, find_descriptor, unread
+from arcly_channels.transports.sockets import (
+    Descriptor,
+    acknowledged,
+    find_descriptor,
+    reset_at_close,
+    silence,
+    unread,
+)
 from tests.waiting import eventually
 
 Pair = tuple[socket.socket, socket.socket]
@@ -182,6 +189,16 @@ async def test_bytes_that_the_client_has_got_are_acknowledged(pair: Pair) -> Non
 def test_nothing_shows_of_what_is_no_tcp_socket_or_closed(pair: Pair) -> None:
     one, other = socket.socketpair()
     with one, other:
-        assert acknowledged(one) is None
-    assert acknowledged(one) is None
-    assert acknowledged(None) is None
+        assert (acknowledged(one), silence(one)) == (None, 0)
+        reset_at_close(one)
+    for nothing in (one, None):
+        assert (acknowledged(nothing), silence(nothing)) == (None, 0)
+        reset_at_close(nothing)
+
+
+def test_connection_is_reset_when_it_is_closed(pair: Pair) -> None:
+    server, client = pair
+    reset_at_close(server)
+    server.close()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)

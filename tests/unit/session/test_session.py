@@ -43,6 +43,9 @@ class Wire:
     def acknowledged(self) -> int:
         return 0
 
+    def silence(self) -> float:
+        return 0
+
     def received(self) -> None: ...
 
     def hold_server(self, drain: Ending) -> None: ...
