@@ -227,6 +227,11 @@ class Session:
         self.expel("too many messages were refused")
         return True
 
+    def bothered(self) -> None:
+        """Count a frame that is no message like an event; close when there are far too many."""
+        if self.state is State.OPEN and self.pay(0):
+            self.err()
+
     def expel(self, reason: str) -> None:
         """Close, as the client sends too much, and hear no more of it."""
         self.close(CloseCode.RATE_LIMITED, reason)

@@ -22,7 +22,12 @@ from arcly_channels.transports.base import (
 )
 from arcly_channels.transports.bounded import bound_buffer
 from arcly_channels.transports.hold import hold_server
-from arcly_channels.transports.hypercorn import find_buffer, let_end, parse_in_turns
+from arcly_channels.transports.hypercorn import (
+    count_control_frames,
+    find_buffer,
+    let_end,
+    parse_in_turns,
+)
 from arcly_channels.transports.sockets import acknowledged, find_descriptor, silence, unread
 from arcly_channels.wire.envelope import Frame
 
@@ -50,7 +55,8 @@ class AsgiTransport:
         self._loop = asyncio.get_running_loop()
         self._descriptor = find_descriptor(peer.send, peer.scope)
         self._buffer = find_buffer(peer.send)
-        parse_in_turns(peer.send)
+        self._parsing = parse_in_turns(peer.send)
+        count_control_frames(peer.send, peer.endpoint)
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._resetting: asyncio.Task[None] | None = None
@@ -60,9 +66,7 @@ class AsgiTransport:
         self._is_stopped = self._is_reset = False
         self._held_up = 0.0
         self._sending_since: float | None = None
-        if peer.message_bytes:
-            owner = getattr(peer.send, "__self__", None)
-            bound_buffer(owner, peer.message_bytes, peer.endpoint.too_large)
+        bound_buffer(getattr(peer.send, "__self__", None), peer.message_bytes, peer.endpoint)
 
     def flush(self, outbox: Outbox) -> None:
         if self._is_stopped:
@@ -100,7 +104,8 @@ class AsgiTransport:
         pass
 
     def ignore(self) -> None:
-        pass
+        if self._parsing is not None:
+            self._parsing.end()
 
     def hold_server(self, drain: Ending) -> None:
         hold_server(drain, self._peer.send)

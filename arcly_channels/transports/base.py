@@ -14,6 +14,9 @@ Send = Callable[[ServerMessage], Awaitable[None]]
 Ending = Callable[[], Awaitable[None]]
 """Closes every connection of the running loop, and returns when they are gone."""
 
+TINY = 128
+"""Bytes below which each fragment of a message is counted; of larger ones it has not so many."""
+
 CLOSE_TIMEOUT = 1.0
 """Seconds that a peer gets to answer a close frame before its connection is aborted."""
 
@@ -23,6 +26,9 @@ class Endpoint(Protocol):
 
     def seen(self) -> None:
         """Take note of a sign of life, which does not come as a message."""
+
+    def bothered(self) -> None:
+        """Count a frame that is no message: one that nobody asked for, or part of a message."""
 
     def is_deaf(self) -> bool:
         """Return whether nothing is received at the moment."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any
 
+from arcly_channels.transports.base import TINY, Endpoint
 from arcly_channels.wire.envelope import size_of
 
 
-def bound_buffer(owner: object, limit: int, too_large: Callable[[], None]) -> bool:
-    """Have `too_large` called for a message of more than `limit` bytes; False where that cannot be.
+def bound_buffer(owner: object, limit: int, endpoint: Endpoint) -> None:
+    """Have `endpoint` told of a message of more than `limit` bytes, and of tiny fragments.
 
-    `owner` is what uvicorn or hypercorn have for one connection, if they do.
+    0 is no limit. `owner` is what uvicorn or hypercorn have for one connection, if they do.
     """
     buffer = getattr(owner, "buffer", None)
-    is_known = all(hasattr(buffer, name) for name in ("extend", "clear", "to_message"))
-    if is_known:
-        vars(owner)["buffer"] = BoundedBuffer(buffer, limit, too_large)
-    return is_known
+    if all(hasattr(buffer, name) for name in ("extend", "clear", "to_message")):
+        vars(owner)["buffer"] = BoundedBuffer(buffer, limit, endpoint)
 
 
 class BoundedBuffer:
@@ -26,22 +25,24 @@ class BoundedBuffer:
     hypercorn itself goes on gathering what comes after its close frame, without bound.
     """
 
-    __slots__ = ("_buffer", "_limit", "_size", "_too_large")
+    __slots__ = ("_buffer", "_endpoint", "_limit", "_size")
 
-    def __init__(self, buffer: Any, limit: int, too_large: Callable[[], None]) -> None:
+    def __init__(self, buffer: Any, limit: int, endpoint: Endpoint) -> None:
         self._buffer = buffer
-        self._limit = limit
+        self._limit = limit or math.inf
         self._size = 0
-        self._too_large = too_large
+        self._endpoint = endpoint
 
     def extend(self, event: Any) -> None:
         data = event.data
+        if event.frame_finished and not event.message_finished and len(data) < TINY:
+            self._endpoint.bothered()
         self._size += size_of(data) if isinstance(data, str) else len(data)
         if self._size <= self._limit:
             self._buffer.extend(event)
         else:
             self._buffer.clear()
-            self._too_large()
+            self._endpoint.too_large()
 
     def clear(self) -> None:
         self._size = 0

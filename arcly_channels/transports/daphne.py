@@ -25,12 +25,15 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from arcly_channels.fanout.outbox import Outbox
-from arcly_channels.transports.base import Ending, Peer, Reading
+from arcly_channels.transports.base import TINY, Ending, Peer, Reading
 from arcly_channels.transports.stream import StreamTransport, drop_messages, join_fragments
 
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
-_HOOKED = ("_dataReceived", "onMessage", "onPing", "onPong", "_max_message_size_exceeded")
+_HOOKED = (
+    *("_dataReceived", "onMessage", "onMessageFrameBegin", "onPing", "onPong"),
+    "_max_message_size_exceeded",
+)
 _NEEDED = (
     *("sendCloseFrame", "muted", "last_ping", "maxMessagePayloadSize", "failedByMe"),
     *_HOOKED,
@@ -107,7 +110,7 @@ class DaphneTransport(StreamTransport):
         self._queue = _inbound_queue(peer.receive)
         self._sizes: list[int] = []
         self._inbound_bytes = 0
-        self._is_reading_paused = False
+        self._is_reading_paused = self._is_asked = False
         self._connection.unregisterProducer()  # The HTTP channel's, from before the upgrade.
         self._connection.registerProducer(self, True)
         for name, hook in self._hooks():
@@ -121,6 +124,7 @@ class DaphneTransport(StreamTransport):
         return [
             ("_dataReceived", self._on_data),
             ("onMessage", self._on_message),
+            ("onMessageFrameBegin", self._on_frame),
             ("onPing", self._on_ping),
             ("onPong", self._on_pong),
             ("_max_message_size_exceeded", self._on_too_large),
@@ -196,6 +200,7 @@ class DaphneTransport(StreamTransport):
     def ask(self, outbox: Outbox) -> bool:
         if not self._is_full and self._is_open():
             self._write(PING)
+            self._is_asked = True
         super().ask(outbox)
         # Who takes nothing of what fills the connection is found by that, and not by silence.
         return not (self._is_reading_paused or self._is_full)
@@ -219,6 +224,12 @@ class DaphneTransport(StreamTransport):
         self._inbound_bytes += len(payload)
         if self._is_full or not self._is_inbound_within(1):
             self._pause_reading()
+
+    def _on_frame(self, size: int) -> None:
+        protocol = self._protocol
+        type(protocol).onMessageFrameBegin(protocol, size)
+        if size < TINY and not protocol.current_frame.opcode:
+            self._peer.endpoint.bothered()
 
     def _on_too_large(self, *_: object) -> None:
         """Close in an orderly way, where autobahn would drop the connection, and take no more."""
@@ -250,6 +261,9 @@ class DaphneTransport(StreamTransport):
     def _on_pong(self, payload: bytes) -> None:
         type(self._protocol).onPong(self._protocol, payload)
         self._peer.endpoint.seen()
+        if not self._is_asked:
+            self._peer.endpoint.bothered()
+        self._is_asked = False
 
 
 # Shutdown

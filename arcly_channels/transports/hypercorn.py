@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Protocol
 from weakref import ref
+
+from arcly_channels.transports.base import Endpoint
 
 SLICE = 1024
 """Bytes that hypercorn parses at a time, with every frame in them: 170 empty ones, in 5 to 10 ms.
@@ -47,24 +50,58 @@ def find_buffer(send: object) -> StreamBuffer | None:
     return found if is_known else None
 
 
-def parse_in_turns(send: object) -> None:
-    """Have hypercorn parse what it reads of one connection in slices, and others run in between."""
+class Parsing:
+    """Has hypercorn parse what it reads of one connection in slices, and others run in between."""
+
+    __slots__ = ("_is_over", "_stream")
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = ref(stream)  # Which holds this.
+        self._is_over = False
+
+    def end(self) -> None:
+        """Have nothing more parsed, be it an answer to our close."""
+        self._is_over = True
+
+    async def handle(self, event: Any) -> None:
+        stream: Any = self._stream()
+        data = getattr(event, "data", b"")
+        if len(data) <= SLICE:
+            if not (data and self._is_over):
+                await type(stream).handle(stream, event)
+            return
+        for at in range(0, len(data), SLICE):
+            if self._is_over:
+                return
+            piece = dataclasses.replace(event, data=data[at : at + SLICE])
+            await type(stream).handle(stream, piece)
+            await asyncio.sleep(0)
+
+
+def parse_in_turns(send: object) -> Parsing | None:
+    """Return how hypercorn parses from now on what it reads of one connection; None elsewhere."""
     stream: Any = getattr(send, "__self__", None)
     module = type(stream).__module__
-    if module.startswith("hypercorn.") and hasattr(stream, "handle"):
-        stream.handle = partial(_handle, ref(stream))  # It shall not hold itself.
+    if not (module.startswith("hypercorn.") and hasattr(stream, "handle")):
+        return None
+    parsing = Parsing(stream)
+    stream.handle = parsing.handle
+    return parsing
 
 
-async def _handle(of: ref[Any], event: Any) -> None:
-    stream: Any = of()
-    data = getattr(event, "data", b"")
-    if len(data) <= SLICE:
-        await type(stream).handle(stream, event)
-        return
-    for at in range(0, len(data), SLICE):
-        piece = dataclasses.replace(event, data=data[at : at + SLICE])
-        await type(stream).handle(stream, piece)
-        await asyncio.sleep(0)
+def count_control_frames(send: object, endpoint: Endpoint) -> None:
+    """Have `endpoint` told of each ping and pong that hypercorn reads of one connection."""
+    connection: Any = getattr(getattr(send, "__self__", None), "connection", None)
+    if type(connection).__module__.startswith("wsproto"):
+        connection.events = partial(_events, ref(connection), endpoint)
+
+
+def _events(of: ref[Any], endpoint: Endpoint) -> Iterator[Any]:
+    connection: Any = of()
+    for event in type(connection).events(connection):
+        if hasattr(event, "payload"):
+            endpoint.bothered()
+        yield event
 
 
 def let_end(receive: object) -> None:

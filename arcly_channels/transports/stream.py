@@ -156,6 +156,7 @@ class StreamTransport:
 
     def _on_ping(self, *ping: Any) -> None:
         """Answer a ping; while the connection is full only the newest, and later."""
+        self._peer.endpoint.bothered()
         if self._is_full:
             self._ping = ping
             self._pause_reading()

@@ -15,7 +15,7 @@ from typing import Any
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.logs import noted
-from arcly_channels.transports.base import CLOSE_TIMEOUT, Peer, Reading
+from arcly_channels.transports.base import CLOSE_TIMEOUT, TINY, Peer, Reading
 from arcly_channels.transports.bounded import bound_buffer
 from arcly_channels.transports.sockets import reset_at_close
 from arcly_channels.transports.stream import CHUNK, StreamTransport, drop_messages, join_fragments
@@ -30,6 +30,8 @@ TURN = 0.002
 """Seconds of parsing for one client, after which others have as many as it took, or more."""
 
 _HOOKS = ("pause_writing", "resume_writing", "handle_ping", "data_received")
+_MORE_HOOKS = ("handle_pong", "handle_cont", "handle_parser_exception")
+"""Those that not every implementation has."""
 _NEEDED = (
     *("handshake_complete", "close_sent", "read_paused", "transport", "conn", "queue"),
     *("stop_keepalive", "connections"),
@@ -75,9 +77,12 @@ class UvicornTransport(StreamTransport):
         self._has_failed = False
         protocol.pause_writing, protocol.resume_writing = self._on_pause, self._on_resume
         protocol.handle_ping, protocol.data_received = self._on_ping, self._on_data
+        if hasattr(protocol, "pending_ping_payload"):
+            protocol.handle_pong = self._on_pong
+        if hasattr(protocol, "handle_cont"):  # wsproto's fragments are counted by their buffer.
+            protocol.handle_cont = self._on_fragment
         self._connection.set_protocol(protocol)  # uvloop calls the `data_received` that it knows.
-        if peer.message_bytes:
-            self._bound(peer.message_bytes)
+        self._bound(peer.message_bytes)
 
     def received(self) -> None:
         if self._is_full or self._is_ignored:  # uvicorn read on when it gave us what it had.
@@ -107,7 +112,7 @@ class UvicornTransport(StreamTransport):
 
     def _let_go(self) -> None:
         self._unparsed.clear()
-        for name in (*_HOOKS, "handle_parser_exception"):  # They lead back here.
+        for name in (*_HOOKS, *_MORE_HOOKS):  # They lead back here.
             vars(self._protocol).pop(name, None)
 
     def _on_pause(self) -> None:
@@ -185,6 +190,16 @@ class UvicornTransport(StreamTransport):
     def _parse(self, data: bytes) -> None:
         type(self._protocol).data_received(self._protocol, data)
 
+    def _on_pong(self, pong: Any) -> None:
+        if self._protocol.pending_ping_payload is None:
+            self._peer.endpoint.bothered()
+        type(self._protocol).handle_pong(self._protocol, pong)
+
+    def _on_fragment(self, fragment: Any) -> None:
+        if len(fragment.data) < TINY:
+            self._peer.endpoint.bothered()
+        type(self._protocol).handle_cont(self._protocol, fragment)
+
     def _join_fragments(self) -> None:
         join_fragments(getattr(self._protocol, "frames", []))  # wsproto keeps none.
 
@@ -216,13 +231,16 @@ class UvicornTransport(StreamTransport):
     # Messages that are too large
 
     def _bound(self, limit: int) -> None:
-        """Have uvicorn take no message of more than `limit` bytes, and leave the close to us."""
+        """Have uvicorn take no message of more than `limit` bytes, and leave the close to us.
+
+        With 0 it is uvicorn's own limit that counts.
+        """
         connection = self._protocol.conn
-        if hasattr(connection, "max_message_size"):
+        if not hasattr(connection, "max_message_size"):
+            bound_buffer(self._protocol, limit, self._peer.endpoint)
+        elif limit:
             connection.max_message_size = limit
             self._protocol.handle_parser_exception = self._on_failure
-        else:
-            bound_buffer(self._protocol, limit, self._peer.endpoint.too_large)
 
     def _on_failure(self) -> None:
         """Say why, where uvicorn would close the connection at once. It has dropped what came."""

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -58,6 +59,7 @@ def test_daphne_passes_a_partial_of_handle_reply_as_send() -> None:
     [
         "sendCloseFrame",
         "onMessage",
+        "onMessageFrameBegin",
         "onPong",
         "STATE_OPEN",
     ],
@@ -117,13 +119,16 @@ class Protocol:
         self.calls: list[Any] = []
 
     def onMessage(self, payload: bytes, is_binary: bool) -> None: ...  # noqa: N802
+    def onPong(self, payload: bytes) -> None: ...  # noqa: N802
 
     def sendCloseFrame(self, code: int, reasonUtf8: bytes) -> None:  # noqa: N802, N803
         self.calls.append((code, reasonUtf8))
 
 
-def transport_to(protocol: Protocol, receive: object = None) -> DaphneTransport:
-    peer = Peer({}, receive, None, 1.0, 1, 0, None)  # type: ignore[arg-type]
+def transport_to(
+    protocol: Protocol, receive: object = None, endpoint: object = None
+) -> DaphneTransport:
+    peer = Peer({}, receive, None, 1.0, 1, 0, endpoint)  # type: ignore[arg-type]
     return DaphneTransport(peer, protocol)
 
 
@@ -138,6 +143,18 @@ async def test_silence_of_a_client_that_is_not_read_says_nothing() -> None:
     protocol.onMessage(b"", False)  # More than one waits: reading is paused.
     assert not transport.ask(outbox)
     assert protocol.transport.written == [b"\x89\x00"] * 2
+
+
+async def test_answer_to_a_ping_is_none_that_counts() -> None:
+    protocol, endpoint = Protocol(), Mock()
+    transport = transport_to(protocol, endpoint=endpoint)
+    for bothers in range(2):
+        transport.ask(Outbox(transport=transport))
+        protocol.onPong(b"")
+        assert endpoint.bothered.call_count == bothers
+        protocol.onPong(b"")
+        assert endpoint.bothered.call_count == bothers + 1
+    assert endpoint.seen.call_count == 4
 
 
 @pytest.mark.parametrize("reason", ["é" * 100, "\ud800"], ids=["long", "surrogate"])

@@ -50,6 +50,8 @@ class Server:
 
     def too_large(self) -> None: ...
 
+    def bothered(self) -> None: ...
+
     def abandon(self) -> None:
         self.abandoned += 1
 

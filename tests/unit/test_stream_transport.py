@@ -43,6 +43,8 @@ class Connection(StreamTransport):
 
     def too_large(self) -> None: ...
 
+    def bothered(self) -> None: ...
+
     def abandon(self) -> None:
         self.happened.append("abandoned")
 

@@ -72,6 +72,7 @@ class Served:
         config.load()
         self.line = Line()
         self.ends = asyncio.Event()
+        self.bothers = 0
         self.protocol = kind(config, ServerState(), {})
         self.protocol.connection_made(self.line)
         self.protocol.data_received(HANDSHAKE)
@@ -92,6 +93,9 @@ class Served:
         return False
 
     def too_large(self) -> None: ...
+
+    def bothered(self) -> None:
+        self.bothers += 1
 
     def abandon(self) -> None:
         self.ends.set()
@@ -172,6 +176,25 @@ async def test_message_of_many_fragments_arrives_whole(
     message = await served.receive()
     assert type(message[key]) is kind
     assert message[key] == ("x" if kind is str else b"x") * (3 * SLICE)
+
+
+async def test_answer_to_a_ping_is_none_that_counts(served: Served) -> None:
+    served.protocol.send_keepalive_ping()
+    pong = client_frame(served.protocol.pending_ping_payload, 10)
+    served.gets(pong)
+    assert served.bothers == 0
+    served.gets(pong)
+    assert served.bothers == 1
+
+
+async def test_pings_and_fragments_count_where_they_are_tiny(served: Served) -> None:
+    served.gets(client_frame(b"", PING) * 2)
+    assert served.bothers == 2
+    large = client_frame(b"x" * 128, TEXT)[1:]
+    served.gets(bytes([TEXT]) + large + b"\x00" + large + b"\x80" + large)
+    assert served.bothers == 2
+    served.gets(fragments(TEXT, 12))
+    assert served.bothers == 2 + 11
 
 
 async def test_what_came_before_a_close_of_this_side_is_parsed_up_to_the_answer(
