@@ -171,7 +171,8 @@ class GatewayConsumer(SessionConsumer):
         """Do the same within limits; a handler that may run beside others is answered later."""
         line = self._line_of(subscription)
         line.pay()
-        await self._gateway_turns.wait(line.wait_for_slot)
+        wait = partial(line.wait_for_slot, self._gateway_session.has_left)
+        await self._gateway_turns.wait(wait)
         if self._is_ending:  # It was not when this came; see `websocket_receive`.
             return None
         if subscription.terms.concurrency == 1:

@@ -18,6 +18,9 @@ from arcly_channels.gateway.database import ThreadCall
 from arcly_channels.session.rate import Bucket, Rate, whole
 from arcly_channels.wire import protocol
 
+LOOK = 1.0
+"""Seconds between two looks whether a client still waits for a slot."""
+
 Late = Callable[["asyncio.Future[Any]"], None]
 """Is given the task of a handler that has ended when nobody waited for it any more."""
 
@@ -77,14 +80,20 @@ class Line:
         if wait:
             raise EventRefused(protocol.RATE_LIMITED, "too many of these", retry_after=wait)
 
-    async def wait_for_slot(self) -> None:
-        """Wait until there is room for a handler; raise `TimedOut` if that takes too long."""
+    async def wait_for_slot(self, is_vain: Callable[[], bool]) -> None:
+        """Wait until there is room for a handler, or `is_vain`, which is asked now and then.
+
+        Raises `TimedOut` if that takes too long.
+        """
         limit, started = self._terms.timeout, time.monotonic()
         while self._is_full():
             left = None if limit is None else limit - (time.monotonic() - started)
             if left is not None and left <= 0:
                 raise TimedOut(limit or 0)
-            await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            patience = LOOK if left is None else min(left, LOOK)
+            await asyncio.wait(self._tasks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if self._is_full() and is_vain():
+                return
 
     def start(
         self, handling: Coroutine[Any, Any, None], fail: Callable[[BaseException], None]

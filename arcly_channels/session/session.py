@@ -86,6 +86,7 @@ class Session:
         "_channel",
         "_connection",
         "_consumer",
+        "_has_left",
         "_outbox",
         "_peer_code",
         "_state",
@@ -108,6 +109,7 @@ class Session:
         self.transport: Transport | None = None
         self._connection: Connection | None = None
         self._peer_code: int | None = None
+        self._has_left = False
         self.disconnect_reason: DisconnectReason | None = None
         """Why the connection ended, once it has."""
         self.tally = _NOWHERE
@@ -117,8 +119,8 @@ class Session:
 
     @property
     def state(self) -> State:
-        if self._state is State.OPEN and self._closed_with is not None:
-            return State.CLOSING  # By whoever found it in a group, or too slow.
+        if self._state is State.OPEN and (self._closed_with or self._has_left):
+            return State.CLOSING  # By whoever found it in a group, or too slow; or by the peer.
         return self._state
 
     @property
@@ -267,6 +269,11 @@ class Session:
     def is_deaf(self) -> bool:
         """Return whether the application receives nothing now, as it is busy with a message."""
         return self._consumer.is_busy
+
+    def has_left(self) -> bool:
+        """Look whether the peer has hung up, which is not read yet: it has no say from then on."""
+        self._has_left = self.transport is not None and self.transport.has_left()
+        return self._has_left
 
     def peer_closed(self, code: int) -> None:
         """Note the close code of the peer, who is gone, while handlers are still running."""

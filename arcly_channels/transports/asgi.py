@@ -28,7 +28,13 @@ from arcly_channels.transports.hypercorn import (
     let_end,
     parse_in_turns,
 )
-from arcly_channels.transports.sockets import acknowledged, find_descriptor, silence, unread
+from arcly_channels.transports.sockets import (
+    acknowledged,
+    find_descriptor,
+    is_left,
+    silence,
+    unread,
+)
 from arcly_channels.wire.envelope import Frame
 
 logger = logging.getLogger(__name__)
@@ -96,6 +102,9 @@ class AsgiTransport:
 
     def silence(self) -> float:
         return silence(self._descriptor)
+
+    def has_left(self) -> bool:
+        return is_left(self._descriptor)
 
     def ask(self, outbox: Outbox) -> bool:
         return ask_by_event(outbox, self._peer.endpoint)

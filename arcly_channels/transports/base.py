@@ -104,6 +104,9 @@ class Transport(Protocol):
         Unlike that of a peer that merely does not read. 0 where it does not show.
         """
 
+    def has_left(self) -> bool:
+        """Return whether the peer has hung up, as far as that shows; about a microsecond."""
+
     @property
     def hears_pongs(self) -> bool:
         """Whether the answers to WebSocket's pings (RFC 6455, section 5.5.2) are seen here."""

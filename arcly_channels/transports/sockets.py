@@ -22,6 +22,8 @@ except ImportError:  # pragma: no cover  # Windows has neither.
 logger = logging.getLogger(__name__)
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+_CLOSE, _CLOSE_WAIT = 7, 8
+"""What `tcpi_state`, its first byte, is when the peer has closed the connection."""
 _BYTES_ACKED = 120
 """Where `tcpi_bytes_acked` is in Linux' `struct tcp_info`, a u64; before 4.1 there is none."""
 _BACKOFF, _LAST_ACK_RECEIVED = 4, 56
@@ -65,6 +67,12 @@ def silence(of: HasNumber | None) -> float:
     """
     info = _tcp_info(of)
     return (_number(info, _LAST_ACK_RECEIVED, 4) or 0) / 1000 if _number(info, _BACKOFF, 1) else 0.0
+
+
+def is_left(of: HasNumber | None) -> bool:
+    """Return whether the peer of a socket has hung up, be it behind much that nobody has read."""
+    is_closed = of is not None and of.fileno() < 0
+    return is_closed or _number(_tcp_info(of), 0, 1) in (_CLOSE, _CLOSE_WAIT)
 
 
 def _tcp_info(of: HasNumber | None) -> bytes:

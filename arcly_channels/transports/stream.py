@@ -9,7 +9,7 @@ from arcly_channels.close_codes import CloseCode
 from arcly_channels.fanout.outbox import CUT, Outbox
 from arcly_channels.transports.base import CLOSE_TIMEOUT, Ending, Peer, ask_by_event
 from arcly_channels.transports.hold import hold_server
-from arcly_channels.transports.sockets import HasNumber, acknowledged, silence, unread
+from arcly_channels.transports.sockets import HasNumber, acknowledged, is_left, silence, unread
 
 CHUNK = 64 * 1024
 """Bytes that are written before asking again whether the connection is full."""
@@ -101,6 +101,9 @@ class StreamTransport:
 
     def silence(self) -> float:
         return silence(self._bottom)
+
+    def has_left(self) -> bool:
+        return is_left(self._bottom)
 
     def ask(self, outbox: Outbox) -> bool:
         return ask_by_event(outbox, self._peer.endpoint)

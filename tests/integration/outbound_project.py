@@ -123,6 +123,11 @@ class Gateway(GatewayConsumer):
         await self.emit("good night")
         await asyncio.sleep(seconds)
 
+    @subscribe("sleep beside", concurrency=2)
+    async def sleep_beside(self, seconds: float) -> None:
+        await self.emit("good night")
+        await asyncio.sleep(seconds)
+
     @subscribe("goodbye")
     async def goodbye(self, _: Any) -> None:
         await self.close(4002)

@@ -7,6 +7,7 @@ told how large a message may be before it has all of it.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -105,6 +106,21 @@ def test_message_that_is_too_large_costs_no_memory(
         assert (bye["event"], bye["data"]["code"]) == ("gateway:bye", 1009)
         client.closed()
     report(control, lambda now: now["closed"][-1] == 1009)
+
+
+@pytest.mark.parametrize("is_polite", [True, False])
+def test_client_that_leaves_while_its_events_wait_for_slots_is_gone(
+    server: Server, control: Client, is_polite: bool
+) -> None:
+    with connected(server, {}, "/control") as client:
+        client.receive()
+        for _ in range(30):
+            client.send("sleep beside", 60)
+        assert [client.receive()["event"] for _ in range(2)] == ["good night"] * 2
+        if not is_polite:
+            client.socket.socket.shutdown(socket.SHUT_RDWR)
+        client.socket.close_timeout = 0.1
+    report(control, lambda now: now["connections"] == 1)
 
 
 def test_the_newest_of_many_pings_is_answered(server: Server) -> None:

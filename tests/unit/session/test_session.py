@@ -40,6 +40,9 @@ class Wire:
     def unread(self) -> int:
         return 0
 
+    def has_left(self) -> bool:
+        return False
+
     def acknowledged(self) -> int:
         return 0
 
