@@ -22,12 +22,7 @@ from arcly_channels.transports.base import (
 )
 from arcly_channels.transports.bounded import bound_buffer
 from arcly_channels.transports.hold import hold_server
-from arcly_channels.transports.hypercorn import (
-    count_control_frames,
-    find_buffer,
-    let_end,
-    parse_in_turns,
-)
+from arcly_channels.transports.hypercorn import find_buffer, let_end, parse_in_turns
 from arcly_channels.transports.sockets import (
     acknowledged,
     find_descriptor,
@@ -61,8 +56,7 @@ class AsgiTransport:
         self._loop = asyncio.get_running_loop()
         self._descriptor = find_descriptor(peer.send, peer.scope)
         self._buffer = find_buffer(peer.send)
-        self._parsing = parse_in_turns(peer.send)
-        count_control_frames(peer.send, peer.endpoint)
+        self._parsing = parse_in_turns(peer.send, peer.endpoint)
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._resetting: asyncio.Task[None] | None = None

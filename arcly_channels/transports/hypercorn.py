@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, Protocol
 from weakref import ref
 
@@ -51,12 +50,16 @@ def find_buffer(send: object) -> StreamBuffer | None:
 
 
 class Parsing:
-    """Has hypercorn parse what it reads of one connection in slices, and others run in between."""
+    """Has hypercorn parse what it reads of one connection in slices, and others run in between.
 
-    __slots__ = ("_is_over", "_stream")
+    `endpoint` is told of each ping and pong.
+    """
 
-    def __init__(self, stream: Any) -> None:
+    __slots__ = ("_endpoint", "_is_over", "_stream")
+
+    def __init__(self, stream: Any, endpoint: Endpoint) -> None:
         self._stream = ref(stream)  # Which holds this.
+        self._endpoint = endpoint
         self._is_over = False
 
     def end(self) -> None:
@@ -77,31 +80,27 @@ class Parsing:
             await type(stream).handle(stream, piece)
             await asyncio.sleep(0)
 
+    def events(self) -> Iterator[Any]:
+        """Yield what was parsed, in place of the connection's own method."""
+        stream: Any = self._stream()
+        for event in type(stream.connection).events(stream.connection):
+            if hasattr(event, "payload"):
+                self._endpoint.bothered()
+            yield event
 
-def parse_in_turns(send: object) -> Parsing | None:
+
+def parse_in_turns(send: object, endpoint: Endpoint) -> Parsing | None:
     """Return how hypercorn parses from now on what it reads of one connection; None elsewhere."""
     stream: Any = getattr(send, "__self__", None)
     module = type(stream).__module__
     if not (module.startswith("hypercorn.") and hasattr(stream, "handle")):
         return None
-    parsing = Parsing(stream)
+    parsing = Parsing(stream, endpoint)
     stream.handle = parsing.handle
-    return parsing
-
-
-def count_control_frames(send: object, endpoint: Endpoint) -> None:
-    """Have `endpoint` told of each ping and pong that hypercorn reads of one connection."""
-    connection: Any = getattr(getattr(send, "__self__", None), "connection", None)
+    connection: Any = getattr(stream, "connection", None)
     if type(connection).__module__.startswith("wsproto"):
-        connection.events = partial(_events, ref(connection), endpoint)
-
-
-def _events(of: ref[Any], endpoint: Endpoint) -> Iterator[Any]:
-    connection: Any = of()
-    for event in type(connection).events(connection):
-        if hasattr(event, "payload"):
-            endpoint.bothered()
-        yield event
+        connection.events = parsing.events
+    return parsing
 
 
 def let_end(receive: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 from hypercorn.protocol.events import Data, StreamClosed
 from hypercorn.protocol.ws_stream import WSStream
@@ -25,7 +26,7 @@ class Stream(WSStream):
 
 
 def parsing_of(stream: Stream) -> Parsing:
-    parsing = parse_in_turns(stream.app_send)
+    parsing = parse_in_turns(stream.app_send, Mock())
     assert parsing is not None
     return parsing
 
