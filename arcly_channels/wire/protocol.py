@@ -55,6 +55,17 @@ ERRORS = frozenset(
 MAX_TEXT = 4096
 """How many characters an error's code, its message and a reason may have; the rest is cut."""
 
+REASONS: dict[int, str] = {
+    CloseCode.INTERNAL_ERROR: "something failed on the server",
+    CloseCode.SERVICE_RESTART: "the server restarts",
+    CloseCode.SLOW_CONSUMER: "too much was waiting for this client",
+    CloseCode.RESYNC: "messages may be missing",
+    CloseCode.IDLE_TIMEOUT: "no sign of life",
+    CloseCode.UNAUTHENTICATED: "not logged in, or no longer",
+    CloseCode.FORBIDDEN: "not allowed",
+}
+"""What a bye says of closes for which nobody has given a reason; the close itself says nothing."""
+
 
 def error_frame(
     code: object, message: object, ref: Ref = None, *, retry_after: float | None = None
@@ -75,7 +86,7 @@ def bye_frame(code: int, reason: str, spread: int = 0) -> Frame:
 
     `spread` is that of codes which have none of their own, in milliseconds.
     """
-    bye: dict[str, Any] = {"code": int(code), "reason": _text(reason)}
+    bye: dict[str, Any] = {"code": int(code), "reason": _text(reason or REASONS.get(code, ""))}
     known = next((each for each in CloseCode if each == code), None)
     if known is None or known.reconnect is Reconnect.NO:
         return encode(BYE, bye | {"reconnect": Reconnect.NO})

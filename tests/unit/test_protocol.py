@@ -42,6 +42,12 @@ def test_bye_spreads_those_who_come_back_as_told() -> None:
     assert data_of(protocol.bye_frame(CloseCode.SERVICE_RESTART, "", 1500).text)["spread"] == 1500
 
 
+@pytest.mark.parametrize("code", [1011, 1012, 4008, 4010, 4012, 4401, 4403])
+def test_bye_says_why_where_nobody_else_has(code: int) -> None:
+    assert data_of(protocol.bye_frame(code, "").text)["reason"]
+    assert data_of(protocol.bye_frame(code, "tea time").text)["reason"] == "tea time"
+
+
 def test_code_of_ones_own_is_not_for_reconnecting() -> None:
     assert data_of(protocol.bye_frame(4999, "").text)["reconnect"] == "no"
 

@@ -157,11 +157,20 @@ async def test_bye_passes_a_full_outbox(settings: Any, fresh_layer: LocalChannel
     texts = [await client.text() for _ in range(2)]
     assert json.loads(texts[-1])["data"] == {
         "code": 4008,
-        "reason": "",
+        "reason": "too much was waiting for this client",
         "reconnect": "yes",
         "after": 1000,
         "spread": 4000,
     }
+
+
+async def test_bye_says_why_where_the_close_does_not(
+    fresh_layer: LocalChannelLayer, v1: Client, bare: Client
+) -> None:
+    fresh_layer.registry.close_all()
+    assert (await v1.frame())["data"]["reason"] == "the server restarts"
+    closes = [await client.socket.receive_output(DEADLINE) for client in (v1, bare)]
+    assert closes == [{"type": "websocket.close", "code": 1012, "reason": ""}] * 2
 
 
 async def test_bye_spreads_those_who_come_back(
