@@ -14,7 +14,7 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
 from arcly_channels.exceptions import EventRefused, InvalidRoom, MalformedFrame
 from arcly_channels.fanout.tally import OTHER
-from arcly_channels.gateway.declaration import declare
+from arcly_channels.gateway.declaration import check_answer, declare
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.handling import Line, TimedOut
 from arcly_channels.gateway.subscriptions import Subscription, subscribe
@@ -246,7 +246,8 @@ GatewayConsumer._gateway_declaration = declare(GatewayConsumer)
 
 async def _join(gateway: GatewayConsumer, event: Event) -> None:
     room = _room_of(event.data)
-    await gateway.may_join(room)
+    answer: Any = await gateway.may_join(room)  # type: ignore[func-returns-value]  # Theirs may.
+    check_answer(type(gateway), "may_join", answer, EventRefused)
     await gateway.client.join(room, event.ref)
 
 

@@ -27,7 +27,13 @@ ATTRIBUTES = (
 )
 """What is said in the class and not in `as_asgi()`."""
 
-HOOKS = {"authorize": (), "on_connect": (), "on_refresh": (), "on_disconnect": (1000,)}
+HOOKS: dict[str, tuple[str, ...]] = {
+    "authorize": (),
+    "may_join": ("room",),
+    "on_connect": (),
+    "on_refresh": (),
+    "on_disconnect": ("code",),
+}
 """The coroutines that a gateway overrides, and what they are given."""
 
 OF_INSTANCES = frozenset({"scope", "channel_layer", "channel_name", "groups"})
@@ -53,8 +59,8 @@ def declare(gateway: Any) -> Declaration:
     _check_bases(gateway)
     _check_spelling(gateway)
     _check_receive(gateway, subscriptions)
-    for hook, arguments in HOOKS.items():
-        _check_hook(gateway, hook, arguments)
+    for hook, parameters in HOOKS.items():
+        _check_hook(gateway, hook, parameters)
     for subscription in subscriptions.values():
         _check_name(gateway, subscription)
     _check_private(gateway)
@@ -65,6 +71,15 @@ def declare(gateway: Any) -> Declaration:
     takes_events = _is_ours(_definers(gateway, "receive")[0])
     reserved = OF_INSTANCES | own | handlers
     return Declaration(Policy.of(gateway), subscriptions, reserved, takes_events)
+
+
+def check_answer(gateway: type, hook: str, answer: object, refusal: type[Exception]) -> None:
+    """Refuse what a hook returned that says no by raising: False would let somebody in."""
+    if answer is not None:
+        raise TypeError(
+            f"{gateway.__qualname__}.{hook} returned {answer!r}: it says no by raising "
+            f"{refusal.__name__}, and yes by returning nothing"
+        )
 
 
 def _check_bases(gateway: type) -> None:
@@ -112,14 +127,14 @@ def _check_receive(gateway: type, subscriptions: dict[str, Subscription]) -> Non
                 )
 
 
-def _check_hook(gateway: type, name: str, arguments: tuple[object, ...]) -> None:
+def _check_hook(gateway: type, name: str, parameters: tuple[str, ...]) -> None:
     hook = getattr(gateway, name)
     if not iscoroutinefunction(inspect.unwrap(hook)):
         raise TypeError(f"{gateway.__qualname__}.{name} is an async def, which {hook!r} is not")
     try:
-        inspect.signature(hook).bind(None, *arguments)
+        inspect.signature(hook).bind(None, *parameters)
     except TypeError:
-        wanted = ", ".join(("self", *(["code"] if arguments else [])))
+        wanted = ", ".join(("self", *parameters))
         raise TypeError(
             f"{gateway.__qualname__}.{name} takes ({wanted}): a method of another use needs "
             "another name"

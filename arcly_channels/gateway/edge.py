@@ -16,7 +16,7 @@ from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import HandshakeTimedOut, Refused
 from arcly_channels.gateway.database import is_closing_due, queue_closing
-from arcly_channels.gateway.declaration import ATTRIBUTES, declare
+from arcly_channels.gateway.declaration import ATTRIBUTES, check_answer, declare
 from arcly_channels.gateway.handling import Line, end
 from arcly_channels.gateway.hurry import TimeLimit
 from arcly_channels.gateway.inbox import CANCEL_TIMEOUT, Inbox
@@ -270,11 +270,7 @@ class SessionConsumer(ReportingConsumer):
             answer: Any = await self.authorize()  # type: ignore[func-returns-value]  # Theirs may.
         except DenyConnection:
             raise Refused(CloseCode.FORBIDDEN) from None
-        if answer is not None:
-            raise TypeError(
-                f"{type(self).__qualname__}.authorize returned {answer!r}: it says no by raising "
-                "Refused, and yes by returning nothing"
-            )
+        check_answer(type(self), "authorize", answer, Refused)
 
     async def _open(self, *, is_v1: bool) -> None:
         """Register the accepted socket."""

@@ -87,7 +87,9 @@ def test_synchronous_consumer_is_refused(bases: tuple[type, ...]) -> None:
 # Hooks
 
 
-@pytest.mark.parametrize("name", ["authorize", "on_connect", "on_refresh", "on_disconnect"])
+@pytest.mark.parametrize(
+    "name", ["authorize", "may_join", "on_connect", "on_refresh", "on_disconnect"]
+)
 def test_hook_that_is_not_async_is_refused(name: str) -> None:
     with pytest.raises(TypeError, match=rf"Gateway\.{name} is an async def, which .* is not"):
         declare(**{name: plain_hook})
@@ -97,6 +99,7 @@ def test_hook_that_is_not_async_is_refused(name: str) -> None:
     ("name", "wrong", "wanted"),
     [
         ("authorize", hook_with_code, r"\(self\)"),
+        ("may_join", hook, r"\(self, room\)"),
         ("on_connect", hook_with_code, r"\(self\)"),
         ("on_refresh", hook_with_code, r"\(self\)"),
         ("on_disconnect", hook, r"\(self, code\)"),

@@ -184,6 +184,19 @@ async def test_bye_spreads_those_who_come_back(
 # Requests
 
 
+async def test_may_join_that_answers_lets_nobody_in(caplog: pytest.LogCaptureFixture) -> None:
+    class Careless(Chat):
+        async def may_join(self, room: str) -> bool:  # type: ignore[override]
+            return room != "staff"
+
+    client = Client(protocol.SUBPROTOCOL, gateway=Careless)
+    await client.connect()
+    await client.frame()
+    assert (await client.ask("gateway:join", {"room": "staff"}))["data"]["code"] == "internal"
+    assert "may_join returned False: it says no by raising EventRefused" in caplog.text
+    await client.socket.disconnect()
+
+
 async def test_what_a_handler_returns_is_the_reply(v1: Client) -> None:
     assert await v1.ask("say", "hi", ref=7) == {
         "event": "gateway:reply",
