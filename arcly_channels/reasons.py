@@ -16,6 +16,9 @@ _CUT = 1006
 class DisconnectReason(str, enum.Enum):
     """Why a connection ended."""
 
+    __str__ = str.__str__
+    """The word, whatever this Python makes of the members of an enum in an f-string."""
+
     CLIENT = "client"
     """The client closed it."""
     NETWORK = "network"
