@@ -82,7 +82,7 @@ def proxies_complaints(value: object) -> Iterator[tuple[str, str]]:
         return
     for index, each in enumerate(value):
         if each != UNIX and not _is_network(each):
-            yield f"TRUSTED_PROXIES[{index}] is {each!r}", _PROXIES
+            yield f"TRUSTED_PROXIES[{index}] is {each!r}", f"{_network_meant(each)}{_PROXIES}"
 
 
 def read_proxies(value: Any) -> tuple[IPv4Network | IPv6Network | str, ...]:
@@ -98,6 +98,14 @@ def _is_network(value: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _network_meant(value: object) -> str:
+    """Return the beginning of a hint for an address of a host with the size of its network."""
+    try:
+        return f"Did you mean {ip_network(str(value), strict=False)}? "
+    except ValueError:
+        return ""
 
 
 def _is_amount(value: object) -> bool:

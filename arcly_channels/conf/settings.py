@@ -192,7 +192,11 @@ def _contradictions(settings: Settings) -> list[Problem]:
     """Return what is wrong with values of which each could be used by itself."""
     if 0 < settings.IDLE_TIMEOUT <= settings.PING_INTERVAL:
         hint = "Raise IDLE_TIMEOUT, or set PING_INTERVAL to a third of it."
-        return [Problem(f"{NAME}: clients would be closed before they are asked", hint)]
+        message = (
+            f"{NAME}: PING_INTERVAL is {settings.PING_INTERVAL:g} and IDLE_TIMEOUT "
+            f"{settings.IDLE_TIMEOUT:g}: clients would be closed before they are asked"
+        )
+        return [Problem(message, hint)]
     return []
 
 

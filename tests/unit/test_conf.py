@@ -194,11 +194,17 @@ def test_proxies_that_are_no_networks_are_a_problem(value: Any) -> None:
     assert "10.0.0.0/8" in problem.hint
 
 
+def test_address_with_the_size_of_its_network_is_told_which_network_that_is() -> None:
+    (problem,) = problems({"TRUSTED_PROXIES": ["10.1.2.3/16"]})
+    assert problem.hint.startswith("Did you mean 10.1.0.0/16? ")
+
+
 @pytest.mark.parametrize(
     ("interval", "timeout", "is_wrong"), [(20, 20, True), (20, 21, False), (20, 0, False)]
 )
 def test_nobody_is_closed_before_being_asked(interval: int, timeout: int, is_wrong: bool) -> None:
     found = problems({"PING_INTERVAL": interval, "IDLE_TIMEOUT": timeout})
-    assert [each.message for each in found] == (
-        ["ARCLY_CHANNELS: clients would be closed before they are asked"] if is_wrong else []
+    message = (
+        "PING_INTERVAL is 20 and IDLE_TIMEOUT 20: clients would be closed before they are asked"
     )
+    assert [each.message for each in found] == [f"ARCLY_CHANNELS: {message}"] * is_wrong
