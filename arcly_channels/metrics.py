@@ -89,7 +89,7 @@ def _of_layers(layers: list[GatewayLayer]) -> Iterator[Metric]:
     )
     yield CounterMetricFamily(
         "arcly_handler_errors",
-        "Events whose handler raised an unexpected exception.",
+        "Events and messages whose handler failed, took too long, or is missing.",
         value=sum(layer.counts["handler_errors"] for layer in layers),
     )
     ended = Counter({reason.value: 0 for reason in DisconnectReason})
