@@ -11,8 +11,11 @@ ALLOWED_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # Origins of WebSockets, t
 
 INSTALLED_APPS = [
     "daphne",  # Before staticfiles: it gives `runserver` WebSockets.
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_prometheus",
     "channels",
@@ -22,14 +25,29 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",  # Of the admin; the chat has tokens.
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "arcly_channels.identity.HttpIdentityMiddleware",
 ]
 
 ROOT_URLCONF = "demo_project.urls"
 ASGI_APPLICATION = "demo_project.asgi.application"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
 DATABASE = os.environ.get("DEMO_DATABASE", Path(__file__).resolve().parent.parent / "db.sqlite3")
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATABASE}}
 STATIC_URL = "static/"
@@ -38,6 +56,7 @@ USE_TZ = True
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
 ARCLY_CHANNELS = {
+    "WATCH_KEY": "for-the-demo-only",
     "JWT": {"KEYS": ["another-one-for-the-demo-only-which-signs-the-tokens-of-its-users"]},
     "TENANTS": ["public", "acme", "globex"],
     "TENANT_STRATEGY": {"SUBDOMAIN": "localhost"},

@@ -1,7 +1,9 @@
-"""The pages of the demo, its metrics at `/metrics`, and its health at `/healthz` and `/readyz`."""
+"""The pages of the demo, and its operations: `/admin/`, `/metrics`, `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
+from django.contrib import admin
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 
 from demo_project.chat import views
@@ -10,6 +12,8 @@ urlpatterns = [
     path("", views.chat, name="chat"),
     path("enter/", views.enter, name="enter"),
     path("moderate/<action>/", views.moderate, name="moderate"),
+    path("admin/", admin.site.urls),  # Connections, with a button to disconnect somebody.
     path("", include("django_prometheus.urls")),
     path("", include("arcly_channels.urls")),
+    *staticfiles_urlpatterns(),  # Of the admin, which Daphne does not serve; only with DEBUG.
 ]

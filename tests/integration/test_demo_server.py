@@ -231,6 +231,36 @@ def test_unknown_path_is_refused_without_a_traceback(server: Server, path: str) 
     assert "Traceback" not in server.log.read_text()
 
 
+# The admin
+
+
+ADMIN = "/admin/arcly_channels/connection/"
+
+
+def test_admin_disconnects_somebody(server: Server) -> None:
+    wile, admin = Visitor(server), Visitor(server)
+    wile.enter(name="wile", password="demo", room="tea")
+    admin.get("/admin/login/")
+    with connected(server, wile.headers()) as client:
+        client.sync()
+        page = f"/admin/login/?next={ADMIN}%3Fq=wile"
+        _, shown = admin.post(page, username="admin", password="demo")
+        (id,) = re.findall(r'name="id" value="(.+?)"', shown)
+        assert f"Connection {id} was disconnected." in admin.post(ADMIN, id=id)[1]
+        assert client.closed() == 4403
+
+
+def test_admin_is_for_the_moderator_only(server: Server) -> None:
+    wile = Visitor(server)
+    wile.get("/admin/login/")
+    _, shown = wile.post(f"/admin/login/?next={ADMIN}", username="wile", password="demo")
+    assert 'class="errornote"' in shown
+
+
+def test_admin_has_its_styles(server: Server) -> None:
+    assert "--primary" in Visitor(server).get("/static/admin/css/base.css")
+
+
 # Metrics and the development server
 
 

@@ -16,11 +16,12 @@ from urllib.request import urlopen
 
 import pytest
 
+from demo_project.settings import ARCLY_CHANNELS
 from tests.clients import DEADLINE, Visitor, connected
-from tests.integration.watched_settings import KEY
 from tests.servers import ROOT, Server, free_port, run
 
-SETTINGS = "tests.integration.watched_settings"
+SETTINGS = "demo_project.settings"
+KEY = str(ARCLY_CHANNELS["WATCH_KEY"])
 
 
 @pytest.fixture(scope="module")

@@ -235,12 +235,23 @@ def test_health_has_addresses() -> None:
     assert all(included.resolve(name) for name in ("healthz", "readyz", "gateway-top"))
 
 
+@pytest.mark.django_db
+def test_operators_may_disconnect_people() -> None:
+    backend = recipe("Watch a server", 1).Operators()
+    user: Any = get_user_model().objects.create(username="ann")
+    permission = "arcly_channels.disconnect_connection"
+    assert not backend.has_perm(user, permission)
+    user.groups.create(name="operators")
+    assert backend.has_perm(user, permission)
+    assert not backend.has_perm(user, "auth.delete_user")
+
+
 def test_log_is_written_with_its_fields() -> None:
     record = logging.makeLogRecord({"msg": "%s is gone", "args": ("Ada",), **noted(7, code=4008)})
-    line = json.loads(recipe("Watch a server", 1).Fields().format(record))
+    line = json.loads(recipe("Watch a server", 2).Fields().format(record))
     assert line["message"] == "Ada is gone"
     assert (line["connection"], line["code"], line["tenant"]) == (7, 4008, None)
-    settings = recipe("Watch a server", 2).LOGGING
+    settings = recipe("Watch a server", 3).LOGGING
     assert settings["formatters"]["fields"]["()"].endswith("Fields")
 
 

@@ -16,7 +16,8 @@ def make_accounts(apps: Any, schema_editor: Any) -> None:
     users = apps.get_model("auth", "User").objects
     groups = apps.get_model("auth", "Group").objects
     for name, tenants in ACCOUNTS.items():
-        user = users.create_user(name, password=PASSWORD, is_staff=name == "admin")
+        flags = dict.fromkeys(("is_staff", "is_superuser"), name == "admin")
+        user = users.create_user(name, password=PASSWORD, **flags)
         user.groups.set([groups.get_or_create(name=tenant)[0] for tenant in tenants])
 
 
