@@ -377,3 +377,16 @@ def test_page_comes_back_after_a_restart_of_the_server(visit: Visit, server: Ser
         page.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
     ada.get_by_role("button", name="Send").click()
     wait_for_message(bob, "Half a sentence")
+
+
+def test_admin_disconnects_somebody_from_a_phone(visit: Visit, server: Server) -> None:
+    wile = visit("wile", "tea", password="demo")
+    admin = visit("admin", "tea", password="demo", viewport={"width": 390, "height": 800})
+    admin.goto(f"{server.url}/admin/login/?next=/admin/arcly_channels/connection/%3Fq=wile")
+    admin.get_by_label("Username").fill("admin")
+    admin.get_by_label("Password").fill("demo")
+    admin.get_by_role("button", name="Log in").click()
+    assert admin.evaluate("document.documentElement.scrollWidth") <= 390
+    admin.get_by_role("button", name="Disconnect").click()
+    admin.get_by_text("was disconnected.").wait_for()
+    wile.get_by_role("status").get_by_text("Connected", exact=True).wait_for(state="hidden")
