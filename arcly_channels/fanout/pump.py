@@ -41,6 +41,11 @@ more than one that takes a single frame, which counts where there are thousands 
 `benchmarks/crowd.py`.
 """
 
+BURST_CLIENTS = 256
+"""How many clients may each be sent a first frame before that: to empty their outboxes takes about
+a `SLICE`. A hundred that ask in one turn of the loop are answered in it: `benchmarks/echo.py`.
+"""
+
 MAX_POSTED = 64
 MAX_POSTED_BYTES = MAX_BYTES // 4
 """How many calls from elsewhere, or bytes in them, may wait before their senders are made to."""
@@ -99,16 +104,20 @@ class Pump(Lane):
         Raises `LoopStalled`, and posts nothing, when far too many bytes or calls that bring some
         wait already.
         """
-        if self.is_dead:
+        if _get_running_loop() is self.loop:
+            self._run_in_turn(function, args)
+        elif self.is_dead:
             with self._lock:  # Any thread may come here now.
                 self._run_posted()
                 self._run(function, args)
-        elif self.is_here():
-            if not self._is_running:  # Else they would nest, as deep as there are evictions.
-                self._run_posted()  # These were called before this one.
-            self._run(function, args)
         else:
             self._post(_Call(function, args, size))
+
+    def call_at_once(self, outbox: Outbox, function: Callable[..., object], *args: object) -> bool:
+        if _get_running_loop() is not self.loop or self._is_ahead_of(outbox):
+            return False
+        self._run_in_turn(function, args)
+        return True
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: object) -> None:
         """Call `function` in the loop after that time; never, if the loop is closed."""
@@ -128,12 +137,25 @@ class Pump(Lane):
         is_ahead = self._calls >= (JOINED_CALLS if is_many else BURST_CALLS)
         return is_ahead and not self.is_dead  # No flush comes after the end of a loop.
 
+    def _is_ahead_of(self, outbox: Outbox) -> bool:
+        """Return whether a sender to `outbox` alone should wait.
+
+        Who has nothing waiting is sent no burst, whatever the others were sent.
+        """
+        is_first = not outbox.frames and len(self.ready) < BURST_CLIENTS
+        return not is_first and self.is_ahead()
+
     def passing(self) -> asyncio.Future[None]:
         """Return a future that is done when every outbox that is ready now was flushed once."""
         passing = self.loop.create_future()
         self._passing.append(passing)
         self._schedule_flush()
         return passing
+
+    def _run_in_turn(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
+        if self._posted and not self._is_running:  # Else they nest, as deep as there are evictions.
+            self._run_posted()  # These were called before this one.
+        self._run(function, args)
 
     def _run(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
         self._calls += 1

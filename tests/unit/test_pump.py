@@ -12,10 +12,11 @@ import pytest
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import LoopStalled
 from arcly_channels.fanout import pump as pump_module
-from arcly_channels.fanout.audience import EVERYONE
+from arcly_channels.fanout.audience import EVERYONE, One
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import (
     BURST_CALLS,
+    BURST_CLIENTS,
     FEW,
     JOINED_CALLS,
     MAX_POSTED,
@@ -297,6 +298,34 @@ async def test_sender_after_many_frames_is_ahead_until_the_flush(
         registry.broadcast_text("frame")
     await soon(registry.pacer.wait(EVERYONE))
     assert all(len(peer.texts) == JOINED_CALLS for peer in peers)
+
+
+def connected(pump: Pump, registry: ConnectionRegistry, number: int) -> list[int]:
+    return [registry.register(Outbox(pump, Peer())) for _ in range(number)]
+
+
+async def test_many_clients_are_sent_one_frame_each_before_the_flush(pump: Pump) -> None:
+    registry = ConnectionRegistry()
+    ids = connected(pump, registry, BURST_CLIENTS)
+    assert all(registry.deliver_at_once(id, FRAME) for id in ids)
+
+
+async def test_sender_to_one_more_than_a_crowd_waits_for_the_flush(pump: Pump) -> None:
+    registry = ConnectionRegistry()
+    *ids, last = connected(pump, registry, BURST_CLIENTS + 1)
+    for id in ids:
+        registry.deliver_at_once(id, FRAME)
+    assert not registry.deliver_at_once(last, FRAME)
+    await soon(registry.pacer.wait(One(last)))
+    assert registry.deliver_at_once(last, FRAME)
+
+
+async def test_burst_to_one_client_waits_for_the_flush(pump: Pump) -> None:
+    registry = ConnectionRegistry()
+    (id,) = connected(pump, registry, 1)
+    sent = [registry.deliver_at_once(id, FRAME) for _ in range(BURST_CALLS + 1)]
+    assert sent[0]
+    assert not sent[-1]
 
 
 async def test_pass_ends_though_outboxes_become_ready_all_the_time(pump: Pump) -> None:
