@@ -31,9 +31,8 @@ Not the tasks: each holds its loop, and would keep it alive here for ever.
 """
 
 
-def is_closing_due() -> bool:
-    """Return whether old connections were not closed for a while in the running loop."""
-    loop = asyncio.get_running_loop()
+def is_closing_due(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether old connections were not closed for a while in a loop."""
     return loop.time() >= _due.get(loop, 0.0)
 
 

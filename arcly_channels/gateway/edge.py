@@ -152,7 +152,7 @@ class SessionConsumer(ReportingConsumer):
         if not callable(handler):
             self._complain(message)
             return
-        if is_closing_due():
+        if is_closing_due(self._gateway_turns.loop):
             await queue_closing()
         handling = handler(message)
         if inspect.isawaitable(handling):

@@ -45,11 +45,14 @@ class Turns:
 
     async def take(self, handle: Callable[[Message], Awaitable[None]], message: Message) -> None:
         """Handle one message when no other is being handled; then let other consumers run."""
-        async with self._lock:
+        await self._lock.acquire()  # `async with` takes thrice as long: `benchmarks/echo.py`.
+        try:
             started = time.monotonic()
             await handle(message)
             self._messages += 1
             self._seconds += time.monotonic() - started
+        finally:
+            self._lock.release()
         if self._messages >= FEW or self._seconds >= SLICE:
             self._messages, self._seconds = 0, 0.0
             await asyncio.sleep(0)

@@ -26,9 +26,9 @@ def test_no_event_loop_is_kept_alive() -> None:
 
 
 async def test_no_closing_is_due_while_one_is_queued() -> None:
-    assert is_closing_due()
+    assert is_closing_due(asyncio.get_running_loop())
     await queue_closing()
-    assert not is_closing_due()
+    assert not is_closing_due(asyncio.get_running_loop())
 
 
 async def test_next_closing_is_due_a_moment_after_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,10 +37,10 @@ async def test_next_closing_is_due_a_moment_after_the_last(monkeypatch: pytest.M
     (closing,) = asyncio.all_tasks() - before
     await closing
     await turns(1)
-    assert not is_closing_due()
+    assert not is_closing_due(asyncio.get_running_loop())
     now = asyncio.get_running_loop().time()
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now + FRESH)
-    assert is_closing_due()
+    assert is_closing_due(asyncio.get_running_loop())
 
 
 async def test_thread_closes_its_connections_before_a_call_and_after(
