@@ -75,8 +75,8 @@ class ClientHandle:
     @property
     def is_gone(self) -> bool:
         """Whether the socket is closed, so that nothing happens here any more."""
-        is_closed = self._outbox.close_code is not None and not self._is_farewell
-        return self._is_gone or is_closed
+        is_closed = self._outbox.close_code is not None
+        return self._is_gone or (is_closed and not self._is_farewell)
 
     def begin_farewell(self) -> None:
         """Speak for `on_disconnect`, though the socket is closed. For the session's own use."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -139,7 +140,7 @@ def decode(text: str) -> Event:
     if not isinstance(envelope, dict):
         raise MalformedFrame("the frame is not a JSON object")
     event, ref = envelope.get("event"), envelope.get("ref")
-    if not _is_ref(ref):
+    if ref is not None and not _is_ref(ref):
         raise MalformedFrame(
             f'"ref" is an integer from 0 to {MAX_REF}, '
             f"or a string of up to {MAX_REF_LENGTH} characters"
@@ -190,7 +191,7 @@ def _is_deeper(value: Any, depth: int) -> bool:
 def _is_ref(ref: Any) -> bool:
     if isinstance(ref, str):
         return len(ref) <= MAX_REF_LENGTH
-    return ref is None or (type(ref) is int and 0 <= ref <= MAX_REF)
+    return type(ref) is int and 0 <= ref <= MAX_REF
 
 
 def close_frame(code: int, reason: str) -> bytes:
@@ -208,6 +209,7 @@ def _header(is_text: bool, size: int) -> bytes:
     return struct.pack("!BBQ", first, 127, size)
 
 
+@cache  # Of the few that there are.
 def _with_tuples(default: Default | None) -> Default:
     """Add what `json` does by itself and orjson does not: subclasses of tuple and of float."""
 

@@ -40,9 +40,9 @@ def encode_reply(data: Any, ref: Ref) -> Frame:
     return _encode(REPLY, data, ref=ref)
 
 
-def _encode(event: str, data: Any, **more: Any) -> Frame:
-    max_bytes = get_settings().MAX_FRAME_BYTES
-    return envelope.encode(event, data, default=_default, max_bytes=max_bytes, **more)
+def _encode(event: str, data: Any, *, ref: Ref = None, room: str | None = None) -> Frame:
+    limit = get_settings().MAX_FRAME_BYTES
+    return envelope.encode(event, data, default=_default, ref=ref, room=room, max_bytes=limit)
 
 
 def frame_of(message: dict[str, Any]) -> Frame | None:
