@@ -31,11 +31,12 @@ from arcly_channels.transports.stream import StreamTransport, drop_messages, joi
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
 _HOOKED = (
-    *("_dataReceived", "onMessage", "onMessageFrameBegin", "onPing", "onPong"),
+    *("dataReceived", "onMessage", "onMessageFrameBegin", "onPing", "onPong"),
     "_max_message_size_exceeded",
 )
 _NEEDED = (
     *("sendCloseFrame", "muted", "last_ping", "maxMessagePayloadSize", "failedByMe"),
+    "_dataReceived",
     *_HOOKED,
 )
 
@@ -122,7 +123,8 @@ class DaphneTransport(StreamTransport):
 
     def _hooks(self) -> list[tuple[str, Callable[..., None]]]:
         return [
-            ("_dataReceived", self._on_data),
+            # autobahn's own writes a line for its log first, which takes longer than most frames.
+            ("dataReceived", self._on_data),
             ("onMessage", self._on_message),
             ("onMessageFrameBegin", self._on_frame),
             ("onPing", self._on_ping),
