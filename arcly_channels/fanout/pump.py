@@ -164,7 +164,7 @@ class Pump(Lane):
             function(*args)
         finally:
             self._is_running = was_running
-            if self.ready:
+            if self.ready and not self._is_flush_due:
                 self._schedule_flush()
 
     def _start_timer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -119,4 +120,9 @@ def _more(missed: int) -> str:
 def handler_name(message: Message) -> str:
     """Return the name of the method for a message; empty where its type is no string."""
     kind = message.get("type")
-    return kind.replace(".", "_") if isinstance(kind, str) else ""
+    return _method_name(kind) if isinstance(kind, str) else ""
+
+
+@lru_cache(maxsize=64)  # What is the same object is found in the class without a search.
+def _method_name(kind: str) -> str:
+    return kind.replace(".", "_")
