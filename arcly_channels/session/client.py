@@ -33,6 +33,7 @@ class ClientHandle:
         "_outbox",
         "claims",
         "id",
+        "is_v1",
         "namespace",
         "tenant",
     )
@@ -52,6 +53,8 @@ class ClientHandle:
         self._is_farewell = False
         self._is_gone = False
         self.id = id
+        self.is_v1 = outbox.dialect is not None
+        """Whether the client speaks `arcly.v1`, and not just the bare envelope."""
         self.claims = claims
         self.tenant = tenant
         self.namespace = namespace
@@ -66,11 +69,6 @@ class ClientHandle:
     def pending_bytes(self) -> int:
         """How many bytes of payload wait for the client in this process."""
         return self._outbox.pending_bytes
-
-    @property
-    def is_v1(self) -> bool:
-        """Whether the client speaks `arcly.v1`, and not just the bare envelope."""
-        return self._outbox.dialect is not None
 
     @property
     def is_gone(self) -> bool:

@@ -119,9 +119,11 @@ class Session:
 
     @property
     def state(self) -> State:
-        if self._state is State.OPEN and (self._closed_with or self._has_left):
+        state, outbox = self._state, self._outbox
+        is_closed = outbox is not None and outbox.close_code is not None
+        if state is State.OPEN and (is_closed or self._has_left):
             return State.CLOSING  # By whoever found it in a group, or too slow; or by the peer.
-        return self._state
+        return state
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -32,17 +32,14 @@ def encode_event(event: str, data: Any, *, room: str | None = None) -> Frame:
     """
     if isinstance(event, str) and event.startswith(RESERVED):
         raise EnvelopeError("event", f"names that begin with {RESERVED} are the protocol's own")
-    return _encode(event, data, room=room)
+    limit = get_settings().MAX_FRAME_BYTES
+    return envelope.encode(event, data, default=_default, room=room, max_bytes=limit)
 
 
 def encode_reply(data: Any, ref: Ref) -> Frame:
     """Encode what a handler has returned, under the same rules."""
-    return _encode(REPLY, data, ref=ref)
-
-
-def _encode(event: str, data: Any, *, ref: Ref = None, room: str | None = None) -> Frame:
     limit = get_settings().MAX_FRAME_BYTES
-    return envelope.encode(event, data, default=_default, ref=ref, room=room, max_bytes=limit)
+    return envelope.encode(REPLY, data, default=_default, ref=ref, max_bytes=limit)
 
 
 def frame_of(message: dict[str, Any]) -> Frame | None:
