@@ -45,7 +45,7 @@ class Turns:
 
     async def take(self, handle: Callable[[Message], Awaitable[None]], message: Message) -> None:
         """Handle one message when no other is being handled; then let other consumers run."""
-        await self._lock.acquire()  # `async with` takes thrice as long: `benchmarks/echo.py`.
+        await self._lock.acquire()  # `async with` takes twice as long: `benchmarks/echo.py`.
         try:
             started = time.monotonic()
             await handle(message)

@@ -123,7 +123,7 @@ class DaphneTransport(StreamTransport):
 
     def _hooks(self) -> list[tuple[str, Callable[..., None]]]:
         return [
-            # autobahn's own writes a line for its log first, which takes longer than most frames.
+            # autobahn's own formats a line for its log first, even where nobody logs.
             ("dataReceived", self._on_data),
             ("onMessage", self._on_message),
             ("onMessageFrameBegin", self._on_frame),
