@@ -67,7 +67,7 @@ class Connections(Index):
             has_some,
             self._ping_interval,
             self._idle_timeout,
-            self._in_lane,
+            self._part_in,
             lambda connection: self._reap(connection.id),
             self.clock,
         )

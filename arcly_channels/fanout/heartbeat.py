@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.rounds import Rounds
@@ -22,7 +22,7 @@ LATE = 1.0
 """Seconds by which a beat may be late and still judge: a loop that was blocked for longer has not
 heard yet what its clients have said meanwhile."""
 
-FEW = 256
+FEW = 64
 """How many clients are asked in one turn of the loop."""
 
 SWITCHED_OFF_INTERVAL = 5.0
@@ -33,8 +33,8 @@ class Heartbeat(Rounds):
     """Asks the clients in every lane it was started for, as long as there are some.
 
     `interval` and `timeout` return seconds; with 0, nobody is asked, or nobody is reported.
-    `connections_in` gives the connections of a lane, and `report` is called in it with those that
-    give no sign of life.
+    `part_in` gives the connections of a lane whose id is `part` modulo `parts`, and `report` is
+    called in it with those that give no sign of life.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Heartbeat(Rounds):
         is_needed: Callable[[Lane], bool],
         interval: Callable[[], float],
         timeout: Callable[[], float],
-        connections_in: Callable[[Lane], Iterable[Connection]],
+        part_in: Callable[[Lane, int, int], list[Connection]],
         report: Callable[[Connection], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(is_needed)
         self._interval = interval
         self._timeout = timeout
-        self._connections_in = connections_in
+        self._part_in = part_in
         self._report = report
         self._clock = clock
 
@@ -67,7 +67,7 @@ class Heartbeat(Rounds):
         interval, now = self._interval(), self._clock()
         if interval:
             parts = _parts(interval)
-            found = [each for each in self._connections_in(lane) if each.id % parts == part % parts]
+            found = self._part_in(lane, part % parts, parts)
             self._ask_some(lane, found, self._timeout() if now - due <= LATE else 0)
         self._wait(lane, part + 1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import gcd
 
 from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
 from arcly_channels.fanout.groups import Groups
@@ -99,9 +100,7 @@ class Index:
     def __iter__(self) -> Iterator[Connection]:
         """Yield every connection, as each shard has them when its turn comes."""
         for shard in self._shards:
-            with shard.lock:
-                rows = list(shard.rows.values())
-            yield from rows
+            yield from shard.copy()
 
     # Groups
 
@@ -168,8 +167,15 @@ class Index:
     def _outboxes_in(self, lane: Lane) -> list[Outbox]:
         return [outbox for each, of in self._by_lane(EVERYONE) if each is lane for outbox in of]
 
-    def _in_lane(self, lane: Lane) -> Iterator[Connection]:
-        return (connection for connection in self if connection.outbox.lane is lane)
+    def _part_in(self, lane: Lane, part: int, parts: int) -> list[Connection]:
+        """Return the connections in a lane whose id is `part` modulo `parts`."""
+        step = gcd(parts, len(self._shards))  # The others' shards have none of them.
+        return [
+            connection
+            for shard in self._shards[part % step :: step]
+            for connection in shard.copy()
+            if connection.id % parts == part and connection.outbox.lane is lane
+        ]
 
     def _leave_all(self, connection: Connection) -> None:
         groups, lane = connection.groups, connection.outbox.lane

@@ -59,3 +59,8 @@ class Shard:
         self.lock = threading.Lock()
         self.rows: dict[int, Connection] = {}
         self.everyone: Members[Outbox] = Members(self.lock)
+
+    def copy(self) -> list[Connection]:
+        """Return the connections as they are now."""
+        with self.lock:
+            return list(self.rows.values())

@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.transports.base import TINY, Ending, Peer, Reading
+from arcly_channels.transports.daphne_rounds import go_round_in_slices
 from arcly_channels.transports.stream import StreamTransport, drop_messages, join_fragments
 
 OPEN, CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
@@ -116,6 +117,7 @@ class DaphneTransport(StreamTransport):
         self._connection.registerProducer(self, True)
         for name, hook in self._hooks():
             setattr(protocol, name, hook)
+        go_round_in_slices(protocol.server, self._loop)
         # The heartbeat asks: Daphne would close a client whose pong is not read yet.
         protocol.last_ping = math.inf
         if peer.message_bytes:

@@ -115,6 +115,7 @@ class Protocol:
         self.transport = Connection()
         self.state = WebSocketProtocol.STATE_OPEN
         self.muted = False
+        self.server = object()
         self.last_ping = 0.0
         self.calls: list[Any] = []
 

@@ -41,7 +41,7 @@ class Turns(Lane):
             lambda lane: bool(self.connections),
             lambda: INTERVAL,
             lambda: TIMEOUT,
-            lambda lane: list(self.connections),
+            lambda lane, part, parts: [c for c in self.connections if c.id % parts == part],
             lambda connection: self.found.append(connection.id),
             lambda: self.now,
         )

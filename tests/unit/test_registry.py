@@ -13,6 +13,7 @@ from arcly_channels.close_codes import CloseCode
 from arcly_channels.exceptions import EnvelopeError
 from arcly_channels.fanout.audience import EVERYONE, Group
 from arcly_channels.fanout.evictions import WARNING_INTERVAL
+from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.wire.envelope import Frame
@@ -162,6 +163,15 @@ def test_any_number_of_shards_reaches_everybody(shards: int) -> None:
     peers = [reading(registry)[1] for _ in range(20)]
     registry.broadcast_text("hello")
     assert all(peer.texts == ["hello"] for peer in peers)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 8, 20])
+def test_every_connection_is_in_one_part_of_a_lane(parts: int) -> None:
+    registry = ConnectionRegistry(shards=8)
+    lane = Lane()
+    ids = [registry.register(Outbox(lane)) for _ in range(50)]
+    found = [registry._part_in(lane, part, parts) for part in range(parts)]
+    assert sorted(each.id for part in found for each in part) == ids
 
 
 @pytest.mark.parametrize("shards", [0, -1])
