@@ -386,6 +386,8 @@ def test_admin_disconnects_somebody_from_a_phone(visit: Visit, server: Server) -
     admin.get_by_label("Username").fill("admin")
     admin.get_by_label("Password").fill("demo")
     admin.get_by_role("button", name="Log in").click()
+    admin.get_by_role("button", name="Disconnect").wait_for()
+    admin.wait_for_load_state()  # With its styles.
     assert admin.evaluate("document.documentElement.scrollWidth") <= 390
     admin.get_by_role("button", name="Disconnect").click()
     admin.get_by_text("was disconnected.").wait_for()
