@@ -12,7 +12,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any
 
-FEW = 500
+FEW = 250
 """How many connections are looked at in one turn: less than the 700 new objects after which Python
 looks for garbage."""
 

@@ -94,10 +94,7 @@ class UvicornTransport(StreamTransport):
         super().ignore()
         self._unparsed.clear()
         drop_messages(self._protocol.queue)
-        # Half of a message, which would stay until the next garbage collection.
-        discard = getattr(getattr(self._protocol.conn, "reader", None), "discard", None)
-        if discard is not None:
-            discard()
+        self._end_parsing()
 
     async def stop(self) -> None:
         try:
@@ -112,8 +109,20 @@ class UvicornTransport(StreamTransport):
 
     def _let_go(self) -> None:
         self._unparsed.clear()
+        if self._connection.is_closing():
+            self._end_parsing()
         for name in (*_HOOKS, *_MORE_HOOKS):  # They lead back here.
             vars(self._protocol).pop(name, None)
+
+    def _end_parsing(self) -> None:
+        """Drop what websockets has of the last message, and of half of the next.
+
+        That would stay until the next garbage collection. From now on nothing may be parsed.
+        """
+        connection = self._protocol.conn
+        if hasattr(connection, "parser"):
+            connection.reader.discard()
+            connection.parser.close()
 
     def _on_pause(self) -> None:
         type(self._protocol).pause_writing(self._protocol)
@@ -155,9 +164,9 @@ class UvicornTransport(StreamTransport):
         self._go_on()  # As uvicorn does then, for the answer.
 
     def _abort(self) -> None:
-        self._let_go()
         reset_at_close(self._bottom)  # Or the kernel goes on trying, for minutes.
         self._connection.abort()
+        self._let_go()
 
     # Inbound
 

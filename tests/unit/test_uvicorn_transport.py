@@ -6,8 +6,10 @@ The protocols are uvicorn's own, on a connection that is made up.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -226,3 +228,11 @@ async def test_failure_of_the_parser_ends_the_connection(
     monkeypatch.setattr(type(served.protocol), "data_received", fail)
     await eventually(lambda: served.line.is_closed)
     assert isinstance(problems[0]["exception"], LookupError)
+
+
+async def test_nothing_of_what_came_stays_with_a_client_that_is_not_heard(served: Served) -> None:
+    served.gets(client_frame(b"x" * 5000, BINARY))
+    payload = (await served.receive())["bytes"]
+    served.transport.ignore()
+    others = [each for each in gc.get_referrers(payload) if not isinstance(each, FrameType)]
+    assert others == []
