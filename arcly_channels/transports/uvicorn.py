@@ -123,6 +123,8 @@ class UvicornTransport(StreamTransport):
         if hasattr(connection, "parser"):
             connection.reader.discard()
             connection.parser.close()
+            if connection.parser_exc is not None:
+                connection.parser_exc.__traceback__ = None  # It leads to the parser that failed.
 
     def _on_pause(self) -> None:
         type(self._protocol).pause_writing(self._protocol)

@@ -9,7 +9,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from types import FrameType
+from types import CoroutineType, FrameType
 from typing import Any
 
 import pytest
@@ -26,8 +26,9 @@ from benchmarks.wire import client_frame
 from tests.integration.stalled import fragments
 from tests.waiting import eventually, soon, turns
 
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
+CONTINUATION, TEXT, BINARY, CLOSE, PING = 0, 1, 2, 8, 9
 PONG = b"\x8a\x00"
+LARGEST = 1_000_000
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -75,6 +76,7 @@ class Served:
         self.line = Line()
         self.ends = asyncio.Event()
         self.bothers = 0
+        self.is_too_large = False
         self.protocol = kind(config, ServerState(), {})
         self.protocol.connection_made(self.line)
         self.protocol.data_received(HANDSHAKE)
@@ -84,7 +86,9 @@ class Served:
         with unheard({}, send):
             self.read_before = self.line.reads
         await send({"type": "websocket.accept"})
-        peer = Peer({}, receive, send, grace=1, inbound=0, inbound_bytes=0, endpoint=self)
+        peer = Peer(
+            {}, receive, send, 1, inbound=0, inbound_bytes=0, endpoint=self, message_bytes=LARGEST
+        )
         self.line.written = b""
         self.transport = UvicornTransport(peer, self.protocol)
         await self.ends.wait()
@@ -94,7 +98,8 @@ class Served:
     def is_deaf(self) -> bool:
         return False
 
-    def too_large(self) -> None: ...
+    def too_large(self) -> None:
+        self.is_too_large = True
 
     def bothered(self) -> None:
         self.bothers += 1
@@ -234,5 +239,26 @@ async def test_nothing_of_what_came_stays_with_a_client_that_is_not_heard(served
     served.gets(client_frame(b"x" * 5000, BINARY))
     payload = (await served.receive())["bytes"]
     served.transport.ignore()
-    others = [each for each in gc.get_referrers(payload) if not isinstance(each, FrameType)]
-    assert others == []
+    assert referrers(payload) == []
+
+
+async def test_nothing_stays_of_a_message_that_was_too_large() -> None:
+    served = Served(WebSocketsSansIOProtocol)
+    await eventually(lambda: hasattr(served, "transport"))
+    first = client_frame(b"x" * (LARGEST // 2), BINARY)
+    served.gets(bytes([BINARY]) + first[1:])  # Without the bit that says that it is the last.
+    await eventually(lambda: served.protocol.frames)
+    payload = served.protocol.frames[0]
+    served.gets(client_frame(b"x" * LARGEST, CONTINUATION))
+    await eventually(lambda: served.is_too_large)
+    served.transport.abort()
+    served.protocol.frames.clear()
+    assert referrers(payload) == []
+    served.ends.set()
+    await turns()
+
+
+def referrers(payload: bytes) -> list[object]:
+    """Return what refers to a payload, but for the test that asks."""
+    tests = (CoroutineType, FrameType)
+    return [each for each in gc.get_referrers(payload) if not isinstance(each, tests)]
