@@ -119,11 +119,10 @@ class Session:
 
     @property
     def state(self) -> State:
-        state, outbox = self._state, self._outbox
-        is_closed = outbox is not None and outbox.close_code is not None
-        if state is State.OPEN and (is_closed or self._has_left):
+        is_over = self._closed_with is not None or self._has_left
+        if self._state is State.OPEN and is_over:
             return State.CLOSING  # By whoever found it in a group, or too slow; or by the peer.
-        return state
+        return self._state
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

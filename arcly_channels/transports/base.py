@@ -15,7 +15,7 @@ Ending = Callable[[], Awaitable[None]]
 """Closes every connection of the running loop, and returns when they are gone."""
 
 TINY = 128
-"""Bytes below which each fragment of a message is counted; of larger ones it has not so many."""
+"""Bytes below which each fragment of a message is counted; larger ones soon fill the message."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that a peer gets to answer a close frame before its connection is aborted."""

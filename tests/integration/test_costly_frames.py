@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def trips_until(neighbour: Client, attacker: EagerClient, answer: bytes) -> int:
     return trips
 
 
+@contextmanager
+def sending(attacker: EagerClient) -> Iterator[None]:
+    """Have the attacker send one message in very many fragments meanwhile."""
+    thread = threading.Thread(target=attacker.send_all, args=[fragments(1, MANY)])
+    thread.start()
+    yield
+    thread.join()
+
+
 @pytest.mark.parametrize("arguments", SERVERS.values(), ids=SERVERS)
 def test_costly_frame_is_refused_while_its_neighbour_is_served(
     arguments: tuple[str, ...], tmp_path: Path
@@ -74,10 +84,8 @@ def test_neighbour_is_served_while_fragments_are_parsed(server: Server) -> None:
         EagerClient(server.host, "/control") as attacker,
     ):
         assert neighbour.receive()["event"] == "ready"
-        sending = threading.Thread(target=attacker.send_all, args=[fragments(1, MANY)])
-        sending.start()
-        assert trips_until(neighbour, attacker, b'"error"') > 30
-        sending.join()
+        with sending(attacker):
+            assert trips_until(neighbour, attacker, b'"error"') > 30
 
 
 def test_neighbour_is_served_while_what_came_before_the_handshake_ended_is_parsed(
@@ -89,11 +97,9 @@ def test_neighbour_is_served_while_what_came_before_the_handshake_ended_is_parse
     ):
         assert neighbour.receive()["event"] == "ready"
         report(neighbour, lambda now: "/doubtful" in now["asked"])
-        sending = threading.Thread(target=attacker.send_all, args=[fragments(1, MANY)])
-        sending.start()
-        trips_until(neighbour, attacker, b" 101 ")
-        assert trips_until(neighbour, attacker, b'"error"') > 30
-        sending.join()
+        with sending(attacker):
+            trips_until(neighbour, attacker, b" 101 ")
+            assert trips_until(neighbour, attacker, b'"error"') > 30
 
 
 def test_neighbour_is_served_while_hypercorn_parses_fragments(tmp_path: Path) -> None:
@@ -104,7 +110,5 @@ def test_neighbour_is_served_while_hypercorn_parses_fragments(tmp_path: Path) ->
         EagerClient(server.host, "/control") as attacker,
     ):
         assert neighbour.receive()["event"] == "ready"
-        sending = threading.Thread(target=attacker.send_all, args=[fragments(1, MANY)])
-        sending.start()
-        assert trips_until(neighbour, attacker, b'"error"') > 100
-        sending.join()
+        with sending(attacker):
+            assert trips_until(neighbour, attacker, b'"error"') > 100
