@@ -24,7 +24,7 @@ setup(
     extras_require={
         "daphne": ["daphne>=4.1"],
         "prometheus": ["django-prometheus>=2.3"],
-        "redis": ["redis>=5"],
+        "redis": ["redis[hiredis]>=5", "msgpack>=1"],
         "jwt": ["PyJWT[crypto]>=2.8"],
         "typed": ["pydantic>=2"],
         "dev": [

@@ -114,3 +114,35 @@ class LoopStalled(ArclyError, TimeoutError):
             "something blocks it, or the thread it is waiting for is this one"
         )
         self.seconds = seconds
+
+
+class RelayError(ArclyError):
+    """What was for other processes, too, has not reached them for certain."""
+
+
+class RelayUnavailable(RelayError, ConnectionError):
+    """There is no link to the other processes: nothing was sent to them."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the relay cannot be reached, and nothing was sent: {why}")
+        self.why = why
+
+
+class RelayOutcomeUnknown(RelayError, TimeoutError):
+    """It was sent to the relay, which has not said that it came: it may arrive, or not.
+
+    Nothing is sent again, since what comes twice is worse. Where it may come twice, do so yourself.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"sent, and nobody knows whether it arrives: {why}")
+        self.why = why
+
+
+class RelayUnanswered(RelayError, TimeoutError):
+    """Some processes gave no answer in time. `answers` are those of the others."""
+
+    def __init__(self, answers: list[object], missing: int) -> None:
+        super().__init__(f"{missing} of {missing + len(answers)} processes gave no answer in time")
+        self.answers = answers
+        self.missing = missing

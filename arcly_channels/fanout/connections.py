@@ -47,8 +47,9 @@ class Connections(Index):
         stall_timeout: Callable[[], float] = lambda: STALL_TIMEOUT,
         ping_interval: Callable[[], float] = lambda: 0,
         idle_timeout: Callable[[], float] = lambda: 0,
+        on_emptied: Callable[[str], None] = lambda group: None,
     ) -> None:
-        super().__init__(shards, clock)
+        super().__init__(shards, clock, on_emptied)
         self._stall_timeout = stall_timeout
         self._ping_interval = ping_interval
         self._idle_timeout = idle_timeout

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 
@@ -78,10 +78,22 @@ class _Shard(Generic[M]):
 
 
 class Groups(Generic[M]):
-    """A map from group names to members, safe for use by any number of threads."""
+    """A map from group names to members, safe for use by any number of threads.
 
-    def __init__(self, shards: int) -> None:
+    `on_emptied` is called with each group whose last member has left it.
+    """
+
+    def __init__(self, shards: int, on_emptied: Callable[[str], None] = lambda group: None) -> None:
         self._shards: list[_Shard[M]] = [_Shard() for _ in range(shards)]
+        self._on_emptied = on_emptied
+
+    def __contains__(self, group: str) -> bool:
+        """Whether somebody is in a group, or was a moment ago."""
+        return group in self._shard(group).groups
+
+    def __bool__(self) -> bool:
+        """Whether somebody is in any group."""
+        return any(shard.groups for shard in self._shards)
 
     def add(self, group: str, member: M) -> bool:
         """Put `member` into `group`, once however often it is added; return whether it is new."""
@@ -102,9 +114,11 @@ class Groups(Generic[M]):
             members = shard.groups.get(group)
             if members is None or not members.discard(member):
                 return False
-            if not members:
-                del shard.groups[group]
-            return True
+            if members:
+                return True
+            del shard.groups[group]
+        self._on_emptied(group)
+        return True
 
     def snapshot(self, group: str) -> Snapshot[M]:
         """Return the members of `group` by lane; empty for a group that nobody is in."""

@@ -24,20 +24,27 @@ LEFT_AT_ONCE = 256
 class Index:
     """Connections and groups, split over `shards` shards (default: four for every processor).
 
-    `clock` returns seconds that never go back. For use in any thread.
+    `clock` returns seconds that never go back. `on_emptied` is called with each group whose last
+    member has left it. For use in any thread.
     """
 
-    def __init__(self, shards: int | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        shards: int | None,
+        clock: Callable[[], float],
+        on_emptied: Callable[[str], None] = lambda group: None,
+    ) -> None:
         count = 4 * (os.cpu_count() or 1) if shards is None else shards
         if count < 1:
             raise ValueError(f"shards is a number of at least 1, not {shards!r}")
         self.shards = count
         self.clock = clock
+        self._on_emptied = on_emptied
 
     def _start_empty(self) -> None:
         self._shards = [Shard() for _ in range(self.shards)]
         self._by_channel: dict[str, Connection] = {}
-        self._groups: Groups[Outbox] = Groups(self.shards)
+        self._groups: Groups[Outbox] = Groups(self.shards, self._on_emptied)
         self._lanes = Lanes()
 
     # Rows
@@ -132,6 +139,10 @@ class Index:
         """Return the connections in a group."""
         found = [self.get(outbox.connection_id) for outbox in self._groups.members(group)]
         return [connection for connection in found if connection is not None]
+
+    def has_group(self, group: str) -> bool:
+        """Return whether somebody is in a group."""
+        return group in self._groups
 
     def groups(self) -> list[str]:
         """Return the names of all groups. For tests and debugging: it looks at every shard."""

@@ -1,5 +1,21 @@
-"""Channel layers: give `arcly_channels.layers.LocalChannelLayer` as BACKEND in CHANNEL_LAYERS."""
+"""Channel layers: name one as BACKEND in CHANNEL_LAYERS, for one process or for several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from arcly_channels.layers.local import LocalChannelLayer
 
-__all__ = ["LocalChannelLayer"]
+if TYPE_CHECKING:
+    from arcly_channels.layers.redis import RedisChannelLayer
+
+__all__ = ["LocalChannelLayer", "RedisChannelLayer"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the layer over Redis when it is asked for: it needs more than the package does."""
+    if name != "RedisChannelLayer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from arcly_channels.layers.redis import RedisChannelLayer
+
+    return RedisChannelLayer

@@ -10,32 +10,36 @@ import asyncio
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from asgiref.sync import markcoroutinefunction
+from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
 
 from arcly_channels.close_codes import label
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.fanout.audience import EVERYONE, Audience, Group, One
+from arcly_channels.fanout.audience import EVERYONE, Audience, Everyone, Group, One
 from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pacing import release
 from arcly_channels.fanout.pulse import STALLED
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.fanout.rows import NOBODY, About
-from arcly_channels.layers.channels import Channels
+from arcly_channels.layers import news
+from arcly_channels.layers.channels import OVERFLOWS, Channels
 from arcly_channels.layers.closings import Closings
-from arcly_channels.layers.message import Message
-from arcly_channels.layers.relay import Kind, Parcel, Relay
+from arcly_channels.layers.message import Copier, Message
+from arcly_channels.layers.options import require_one_of, require_positive
 from arcly_channels.layers.views import ChannelsView, GroupsView
 from arcly_channels.layers.waiter import Waiter
 from arcly_channels.reasons import Limit
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.relay.contract import Kind, Parcel, Relay
 from arcly_channels.wire.envelope import Frame
-from arcly_channels.wire.events import frame_of
+from arcly_channels.wire.events import frame_of, message_of
 from arcly_channels.wire.protocol import V1
 
 
@@ -48,20 +52,51 @@ class GatewayLayer(BaseChannelLayer):
 
     extensions: ClassVar[list[str]] = ["groups", "flush"]
 
-    registry: ConnectionRegistry
-    _channels: Channels
-    _relay = Relay()
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        expiry: float,
+        group_expiry: float,
+        capacity: int,
+        channel_capacity: Mapping[Any, int] | None,
+        overflow: str,
+        shards: int | None,
+        pass_on: Callable[[str, Copier], None] | None = None,
+    ) -> None:
+        require_one_of("overflow", overflow, OVERFLOWS)
+        require_positive(expiry=expiry, group_expiry=group_expiry, capacity=capacity)
+        capacities = {} if channel_capacity is None else channel_capacity
+        if not isinstance(capacities, Mapping):
+            raise TypeError(f"channel_capacity is a dict, not {capacities!r}")
+        require_positive(**{str(pattern): value for pattern, value in capacities.items()})
+        super().__init__(expiry=expiry, capacity=capacity)
+        self.channel_capacity = self.compile_capacities(capacities)
+        self.group_expiry = group_expiry
+        self.relay = relay
+        self.registry = ConnectionRegistry(
+            shards=shards,
+            stall_timeout=lambda: get_settings().STALL_TIMEOUT,
+            ping_interval=lambda: get_settings().PING_INTERVAL,
+            idle_timeout=lambda: get_settings().IDLE_TIMEOUT,
+            on_emptied=relay.emptied,
+        )
+        self._channels = Channels(
+            shards=self.registry.shards,
+            expiry=expiry,
+            group_expiry=group_expiry,
+            capacity_of=self._capacity_of,
+            overflow=overflow,
+            on_evicted=self._on_evicted,
+            on_emptied=relay.emptied,
+            pass_on=pass_on,
+        )
         # A pump lives for as long as it has connections.
         self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
         self.closings = Closings()
         """What was closed here a moment ago, for clients that were still on their way in."""
         self.v1 = V1(self.spread)
         """The dialect of clients that speak `arcly.v1`."""
-        self.node = secrets.token_hex(4)
-        """What tells this layer from those of other processes."""
         self.leaving = 0
         """How many connections there were when the server began to end, while it does."""
         self._handler_errors = 0
@@ -73,6 +108,16 @@ class GatewayLayer(BaseChannelLayer):
         """How often a client went beyond a limit, by which."""
         self._lock = threading.Lock()  # Guards the numbers.
 
+    @property
+    def node(self) -> str:
+        """What tells this layer from those of other processes."""
+        return self.relay.node
+
+    @property
+    def reaches_others(self) -> bool:
+        """Whether there may be other processes that this layer reaches."""
+        return self.relay.reaches_others
+
     # The Channels specification
 
     async def send(self, channel: str, message: Message) -> None:
@@ -80,7 +125,7 @@ class GatewayLayer(BaseChannelLayer):
 
         A `gateway.event` message to a gateway goes into its outbox as a frame.
         """
-        _require_dict(message)
+        require_dict(message)
         connection = self.registry.of_channel(channel)
         frame = frame_of(message)
         if connection is None or frame is None:
@@ -102,10 +147,14 @@ class GatewayLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         connection = self.registry.of_channel(channel)
-        if connection is None:
-            self._channels.join(group, channel)
-        else:
+        if connection is not None:
             await self.join(connection.id, group)
+            return
+        await self.relay.follow(group)
+        try:
+            self._channels.join(group, channel)
+        finally:
+            self.relay.unfollow(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; one that is not in it is ignored."""
@@ -125,7 +174,8 @@ class GatewayLayer(BaseChannelLayer):
         """
         frame = self._checked(group, message)
         places = [] if frame is None else await self._pace(Group(group), frame)
-        if self._send_to_group(group, message, frame, places):
+        parcel, here = self._to_group(group, message, frame, places)
+        if await self.relay.carry(parcel, here):
             await asyncio.sleep(0)
 
     async def flush(self) -> None:
@@ -138,13 +188,13 @@ class GatewayLayer(BaseChannelLayer):
     async def close(self) -> None:
         """Stop the timer. The layer can still be used afterwards."""
         self._channels.stop()
-        await self._relay.stop()
+        await self.relay.stop()
 
     # The same for code that is not async
 
     def send_now(self, channel: str, message: Message) -> None:
         """Do what `send` does."""
-        _require_dict(message)
+        require_dict(message)
         connection = self.registry.of_channel(channel)
         frame = frame_of(message)
         if connection is None or frame is None:
@@ -157,7 +207,7 @@ class GatewayLayer(BaseChannelLayer):
         """Do what `group_send` does; return whether some channel is more than half full."""
         frame = self._checked(group, message)
         places = [] if frame is None else self._pace_now(Group(group), frame)
-        return self._send_to_group(group, message, frame, places)
+        return bool(self.relay.carry_now(*self._to_group(group, message, frame, places)))
 
     # Gateways
 
@@ -203,12 +253,15 @@ class GatewayLayer(BaseChannelLayer):
 
         `first` is a frame that it gets before any of the group.
         """
-        await self._relay.follow(group)
-        places = [] if first is None else await self.registry.pacer.wait(One(id), first.size)
-        # No await between these lines: nothing of the group may come between.
-        if first is not None:
-            self.registry.deliver(One(id), first, places=places)
-        return self.registry.join(id, group)
+        await self.relay.follow(group)
+        try:
+            places = [] if first is None else await self.registry.pacer.wait(One(id), first.size)
+            # No await between these lines: nothing of the group may come between.
+            if first is not None:
+                self.registry.deliver(One(id), first, places=places)
+            return self.registry.join(id, group)
+        finally:
+            self.relay.unfollow(group)
 
     async def leave(self, id: int, group: str, last: Frame | None = None) -> bool:
         """Take a gateway's connection out of a group; return whether that changed anything.
@@ -218,7 +271,6 @@ class GatewayLayer(BaseChannelLayer):
         has_left = self.registry.leave(id, group)
         if last is not None:
             await self.send_frame(id, last)
-        await self._relay.unfollow(group)
         return has_left
 
     async def send_frame(self, id: int, frame: Frame) -> None:
@@ -233,31 +285,32 @@ class GatewayLayer(BaseChannelLayer):
 
         `exclude` is the id of a connection to leave out. Waits until more can be sent.
         """
-        audience = _audience(group)
-        places = await self._pace(audience, frame)
-        self._post(group, frame, places)
-        self.registry.deliver(audience, frame, exclude=exclude, places=places)
+        places = await self._pace(_audience(group), frame)
+        await self.relay.carry(*self._to_gateways(group, frame, exclude, places))
 
     def publish_now(self, group: str | None, frame: Frame, *, exclude: int | None = None) -> None:
         """Do what `publish` does, in code that is not async."""
-        audience = _audience(group)
-        places = self._pace_now(audience, frame)
-        self._post(group, frame, places)
-        self.registry.deliver(audience, frame, exclude=exclude, places=places)
+        places = self._pace_now(_audience(group), frame)
+        self.relay.carry_now(*self._to_gateways(group, frame, exclude, places))
 
     def close_group_now(self, group: str, code: int, reason: str = "") -> int:
-        """Close the socket of every gateway in `group` with `code`; return how many were asked.
+        """Close the socket of every gateway in `group` with `code`, in all processes.
 
-        They are out of the registry and of every group, so nothing more reaches them; what they
-        were sent before gets the usual grace. Plain channels in the group are left alone. Never
-        waits for anybody.
+        Returns how many were asked in this one. They are out of the registry and of every group, so
+        nothing more reaches them; what they were sent before gets the usual grace. Plain channels
+        in the group are left alone. Never waits for a client.
+
+        Where the others cannot be told, raises what the relay does, when it is done here.
         """
-        self._relay.post(Kind.CLOSE, group, (code, reason))
-        return self._close(group, code, reason)
+        count = self._close(group, code, reason)
+        self.relay.carry_now(Parcel(Kind.CLOSE, EVERYONE, [group, code, reason]), None)
+        return count
 
     async def close_group(self, group: str, code: int, reason: str = "") -> int:
         """Do what `close_group_now` does, in async code."""
-        return self.close_group_now(group, code, reason)
+        count = self._close(group, code, reason)
+        await self.relay.carry(Parcel(Kind.CLOSE, EVERYONE, [group, code, reason]), None)
+        return count
 
     def wait(self, channel: str) -> Waiter:
         """Return a future of the running loop, which is given the next message on a channel.
@@ -271,17 +324,35 @@ class GatewayLayer(BaseChannelLayer):
         """Take back what `wait` returned, and keep what it was given."""
         self._channels.stop_waiting(channel, waiter)
 
+    async def group_size(self, group: str) -> int:
+        """Return how many gateways are in a group."""
+        return len(self.registry.members(group))
+
+    async def connection_count(self) -> int:
+        """Return how many gateways are connected."""
+        return len(self.registry)
+
     # Other processes
 
     def on_parcel(self, parcel: Parcel) -> None:
         """Do the local half of what another process was asked for. In an event loop."""
-        kind, address, body = parcel
+        kind, to, body = parcel
+        group = to.name if isinstance(to, Group) else None
         if kind is Kind.FRAME:
-            self.registry.deliver(_audience(address), body)
-        elif address is not None and kind is Kind.MESSAGE:
-            self._deliver_message(address, body)
-        elif address is not None and kind is Kind.CLOSE:
-            self._close(address, *body)
+            self.registry.deliver(_audience(group), body)
+        elif group is not None and kind is Kind.EVENT:
+            self._deliver_event(group, body, message_of(body), ())
+        elif group is not None and kind is Kind.MESSAGE:
+            self._deliver_message(group, body)
+        elif kind is Kind.SEND:
+            self._deliver_sent(*body)
+        elif kind is Kind.SEND_EVENT:
+            channel, text = body
+            self._deliver_sent(channel, message_of(Frame.from_text(text)))
+        elif kind is Kind.CLOSE:
+            self._close(*body)
+        elif kind is Kind.NEWS:
+            news.tell(*body)
 
     # Counts, tests and debugging
 
@@ -290,7 +361,7 @@ class GatewayLayer(BaseChannelLayer):
         overdue = self.registry.overdue()
         if overdue >= STALLED:
             yield "stalled", f"an event loop with connections is late by {overdue:.0f} s"
-        problem = self._relay.problem()
+        problem = self.relay.problem()
         if problem is not None:
             yield "relay", problem
 
@@ -331,35 +402,71 @@ class GatewayLayer(BaseChannelLayer):
     # Inside
 
     async def _pace(self, audience: Audience, frame: Frame) -> list[Lane]:
-        await self._relay.pace()
-        return await self.registry.pacer.wait(audience, frame.size or 1)
+        places = await self.registry.pacer.wait(audience, frame.size or 1)
+        return self._kept(places, frame)
 
     def _pace_now(self, audience: Audience, frame: Frame) -> list[Lane]:
-        return self.registry.pacer.wait_in_thread(audience, frame.size or 1)
+        return self._kept(self.registry.pacer.wait_in_thread(audience, frame.size or 1), frame)
 
-    def _post(self, group: str | None, frame: Frame, places: list[Lane]) -> None:
-        """Tell the relay of a frame; if it raises, give back what the pacer has kept for it."""
-        try:
-            self._relay.post(Kind.FRAME, group, frame)
-        except BaseException:
+    def _kept(self, places: list[Lane], frame: Frame) -> list[Lane]:
+        """Return the places that are kept until the frame is delivered.
+
+        By a relay, it comes back into the loop that delivers it, where none is needed; nor may they
+        be kept for as long as that may take.
+        """
+        if places and self.reaches_others:
             release(places, frame.size or 1)
-            raise
+            return []
+        return places
+
+    def _new_channel(self, prefix: str) -> str:
+        return f"{prefix}{self.node}!{secrets.token_urlsafe(12)}"
+
+    def _capacity_of(self, channel: str) -> int:
+        self.require_valid_channel_name(channel)
+        capacity: int = self.get_capacity(channel)
+        return capacity
 
     def _checked(self, group: str, message: Message) -> Frame | None:
         """Return the frame that a message for a group stands for, if it does."""
-        _require_dict(message)
+        require_dict(message)
         self.require_valid_group_name(group)
         return frame_of(message)
 
-    def _send_to_group(
+    def _to_gateways(
+        self, group: str | None, frame: Frame, exclude: int | None, places: list[Lane]
+    ) -> tuple[Parcel, Callable[[], None]]:
+        """Return what is sent to the gateways in a group, or to all, and the local half of it."""
+        audience = _audience(group)
+        here = partial(self.registry.deliver, audience, frame, exclude=exclude, places=places)
+        return Parcel(Kind.FRAME, audience, frame), here
+
+    def _to_group(
         self, group: str, message: Message, frame: Frame | None, places: list[Lane]
+    ) -> tuple[Parcel, Callable[[], bool]]:
+        """Return what is sent to all channels in a group, and the local half of it."""
+        if frame is None:
+            here = partial(self._deliver_message, group, message)
+            return Parcel(Kind.MESSAGE, Group(group), message), here
+        here = partial(self._deliver_event, group, frame, message, places)
+        return Parcel(Kind.EVENT, Group(group), frame), here
+
+    def _deliver_event(
+        self, group: str, frame: Frame, message: Message, places: Iterable[Lane]
     ) -> bool:
-        if frame is not None:
-            self._post(group, frame, places)
-            self.registry.deliver(Group(group), frame, places=places)
-            return self._channels.send_to_group(group, (), message)
-        self._relay.post(Kind.MESSAGE, group, message)
-        return self._deliver_message(group, message)
+        self.registry.deliver(Group(group), frame, places=places)
+        return self._channels.send_to_group(group, (), message)
+
+    def _deliver_sent(self, channel: str, message: Message) -> None:
+        """Do what `send` does with what another process has sent; one that is full is counted."""
+        try:
+            connection, frame = self.registry.of_channel(channel), frame_of(message)
+            if connection is None or frame is None:
+                self._channels.send(channel, message)
+            else:
+                self.registry.deliver(One(connection.id), frame)
+        except ChannelFull:
+            self._channels.count("full", 1)
 
     def _deliver_message(self, group: str, message: Message) -> bool:
         gateways = [connection.channel for connection in self.registry.members(group)]
@@ -377,10 +484,11 @@ class GatewayLayer(BaseChannelLayer):
             self.registry.evict(connection.id)
 
 
-def _audience(group: str | None) -> Audience:
+def _audience(group: str | None) -> Everyone | Group:
     return EVERYONE if group is None else Group(group)
 
 
-def _require_dict(message: object) -> None:
+def require_dict(message: object) -> None:
+    """Raise `TypeError` for a message that is none."""
     if not isinstance(message, dict):
         raise TypeError(f"a message is a dict, not {type(message).__name__}")

@@ -14,7 +14,7 @@ from channels.exceptions import ChannelFull
 from arcly_channels.fanout.groups import Groups
 from arcly_channels.fanout.schedule import MIN_INTERVAL, Schedule, Sweeper
 from arcly_channels.layers.directory import Directory
-from arcly_channels.layers.mailbox import Mailbox, Put
+from arcly_channels.layers.mailbox import Mailbox, Put, SharedMailbox
 from arcly_channels.layers.message import Copier, Message, copier
 from arcly_channels.layers.stall import LOOK
 from arcly_channels.layers.waiter import Waiter
@@ -26,8 +26,10 @@ class Channels:
     """Channels and groups as Channels knows them, for use from any thread and event loop.
 
     `capacity_of` is asked when a channel gets a mailbox, and raises for a name that is not valid.
-    `on_evicted` is called with the name of an evicted channel, when it is out of all groups. No
-    operation looks at all channels or all groups, except `flush` and those for debugging.
+    `on_evicted` is called with the name of an evicted channel, when it is out of all groups, and
+    `on_emptied` with a group whose last channel has left it. With `pass_on`, a channel that workers
+    share gets nothing here as a member of a group: `pass_on` is called with it. No operation looks
+    at all channels or all groups, except `flush` and those for debugging.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Channels:
         capacity_of: Callable[[str], int],
         overflow: str,
         on_evicted: Callable[[str], None],
+        on_emptied: Callable[[str], None],
+        pass_on: Callable[[str, Copier], None] | None = None,
     ) -> None:
         self.counts = {"dropped_full": 0, "dropped_expired": 0, "dropped_gone": 0}
         """How many messages reached no consumer, and why: it was full, too late, or gone."""
@@ -46,8 +50,9 @@ class Channels:
         self._capacity_of = capacity_of
         self._overflow = overflow
         self._on_evicted = on_evicted
+        self._pass_on = pass_on
         self._directory = Directory(self._new_mailbox)
-        self._groups: Groups[Mailbox] = Groups(shards)
+        self._groups: Groups[Mailbox] = Groups(shards, on_emptied)
         self._expiring: Schedule[Mailbox] = Schedule(expiry)
         self._leaving: Schedule[tuple[str, Mailbox]] = Schedule(group_expiry)
         self._full: Schedule[Mailbox] = Schedule(LOOK)
@@ -189,6 +194,14 @@ class Channels:
         mailbox = self._directory.find(channel)
         return None if mailbox is None else mailbox.unexpired(now)
 
+    def has_group(self, group: str) -> bool:
+        """Return whether some channel is in a group."""
+        return group in self._groups
+
+    def has_groups(self) -> bool:
+        """Return whether some channel is in any group."""
+        return bool(self._groups)
+
     def groups(self) -> list[str]:
         """Return the groups that have a member. For tests and debugging."""
         self._end_memberships(time.monotonic())
@@ -203,7 +216,10 @@ class Channels:
     # Inside
 
     def _new_mailbox(self, channel: str) -> Mailbox:
-        return Mailbox(channel, self._capacity_of(channel), self, self._overflow)
+        capacity = self._capacity_of(channel)
+        if self._pass_on is None or "!" in channel:
+            return Mailbox(channel, capacity, self, self._overflow)
+        return SharedMailbox(channel, capacity, self, self._overflow, pass_on=self._pass_on)
 
     def _put_on(self, channel: str, copy: Copier, now: float, *, is_sent: bool = False) -> Put:
         while True:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from arcly_channels.conf.settings import get_settings
 from arcly_channels.fork import runs_again_in_children
 from arcly_channels.layers.base import GatewayLayer
-from arcly_channels.layers.channels import OVERFLOWS, Channels
-from arcly_channels.layers.options import refuses_unknown_options, require_positive
-from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.layers.options import refuses_unknown_options
+from arcly_channels.relay.contract import Relay
 
 
 class LocalChannelLayer(GatewayLayer):
@@ -47,37 +44,16 @@ class LocalChannelLayer(GatewayLayer):
         overflow: str = "evict",
         shards: int | None = None,
     ) -> None:
-        if overflow not in OVERFLOWS:
-            raise ValueError(f"overflow is one of {', '.join(OVERFLOWS)}, not {overflow!r}")
-        require_positive(expiry=expiry, group_expiry=group_expiry, capacity=capacity)
-        capacities = {} if channel_capacity is None else channel_capacity
-        if not isinstance(capacities, Mapping):
-            raise TypeError(f"channel_capacity is a dict, not {capacities!r}")
-        require_positive(**{str(pattern): value for pattern, value in capacities.items()})
-        super().__init__(expiry=expiry, capacity=capacity)
-        self.channel_capacity = self.compile_capacities(capacities)
-        self.group_expiry = group_expiry
-        self.registry = ConnectionRegistry(
-            shards=shards,
-            stall_timeout=lambda: get_settings().STALL_TIMEOUT,
-            ping_interval=lambda: get_settings().PING_INTERVAL,
-            idle_timeout=lambda: get_settings().IDLE_TIMEOUT,
-        )
-        self._channels = Channels(
-            shards=self.registry.shards,
+        super().__init__(
+            Relay(),
             expiry=expiry,
             group_expiry=group_expiry,
-            capacity_of=self._capacity_of,
+            capacity=capacity,
+            channel_capacity=channel_capacity,
             overflow=overflow,
-            on_evicted=self._on_evicted,
+            shards=shards,
         )
-        self._prefix = secrets.token_hex(6)
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Return a channel name that nobody has or can guess, for a consumer of this process."""
-        return f"{prefix}{self._prefix}!{secrets.token_urlsafe(12)}"
-
-    def _capacity_of(self, channel: str) -> int:
-        self.require_valid_channel_name(channel)
-        capacity: int = self.get_capacity(channel)
-        return capacity
+        return self._new_channel(prefix)

@@ -9,7 +9,8 @@ import threading
 import time
 from asyncio import Future
 from collections import deque
-from typing import NoReturn, Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
 from weakref import ReferenceType, ref
 
 from arcly_channels.exceptions import SlowConsumer
@@ -377,3 +378,28 @@ class Mailbox:
                 waiter = self._waiters.pop(0)
             if wake(waiter):
                 return
+
+
+class SharedMailbox(Mailbox):
+    """What waits here on a channel that the workers of several processes share.
+
+    What it gets as a member of a group is for whichever of them is free: it is given to `pass_on`.
+    """
+
+    __slots__ = ("_pass_on",)
+
+    def __init__(self, *args: Any, pass_on: Callable[[str, Copier], None]) -> None:
+        super().__init__(*args)
+        self._pass_on = pass_on
+
+    def put(
+        self,
+        message: Copier,
+        now: float,
+        loop: asyncio.AbstractEventLoop | None,
+        is_sent: bool = False,
+    ) -> Put:
+        if is_sent:  # A worker here has taken it, and waits.
+            return super().put(message, now, loop, is_sent)
+        self._pass_on(self.name, message)
+        return _TAKEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import signature
 from typing import ParamSpec
@@ -33,12 +33,13 @@ def refuses_unknown_options(init: Callable[P, None]) -> Callable[P, None]:
     @wraps(init)
     def checked(*args: P.args, **options: P.kwargs) -> None:
         for name in options:
+            if name in known:
+                continue
             if name in _OF_REDIS:
                 raise TypeError(
                     f"{name} is an option of channels_redis and of no use here: drop it"
                 )
-            if name not in known:
-                raise TypeError(f"{name} is no option; there are {', '.join(known)}")
+            raise TypeError(f"{name} is no option; there are {', '.join(known)}")
         init(*args, **options)
 
     return checked
@@ -50,3 +51,9 @@ def require_positive(**options: object) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
             hint = f" ({_ZERO_IN_MEMORY[name]})" if name in _ZERO_IN_MEMORY else ""
             raise ValueError(f"{name} is a number above 0, not {value!r}{hint}")
+
+
+def require_one_of(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise `ValueError` for an option that is not one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")

@@ -66,6 +66,11 @@ class Frame:
         return self.wire[len(self.wire) - self.size + len(self._tag) :]
 
     @property
+    def tag(self) -> bytes:
+        """What replaces the last brace for the clients that are told more; most have none."""
+        return self._tag
+
+    @property
     def tagged(self) -> Frame:
         """The frame with its tag, made when it is first asked for; itself where it has none."""
         if not self._tag:

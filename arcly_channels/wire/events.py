@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+import orjson
 from django.core.serializers.json import DjangoJSONEncoder
 
 from arcly_channels.conf.settings import get_settings
@@ -14,6 +15,8 @@ from arcly_channels.wire.envelope import Frame, Ref
 from arcly_channels.wire.protocol import REPLY, RESERVED
 
 EVENT = "gateway.event"
+GAP_MESSAGE = "gateway.gap"
+"""The type of what a layer tells its gateways when messages may be missing."""
 
 _django_default = DjangoJSONEncoder().default
 
@@ -47,3 +50,9 @@ def frame_of(message: dict[str, Any]) -> Frame | None:
     if message.get("type") != EVENT:
         return None
     return encode_event(message.get("event", ""), message.get("data"))
+
+
+def message_of(frame: Frame) -> dict[str, Any]:
+    """Return the message that a frame stands for, as another process has it: with JSON's types."""
+    envelope = orjson.loads(frame.payload)
+    return {"type": EVENT, "event": envelope["event"], "data": envelope["data"]}

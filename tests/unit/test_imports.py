@@ -22,6 +22,7 @@ ORDER = [
     {"rooms"},
     {"wire"},
     {"transports"},
+    {"relay"},
     {"layers"},
     {"identity.handshake", "identity.claims"},
     {"identity.tokens"},
@@ -43,6 +44,9 @@ ONE_DOOR = [
     {"prometheus_client", "django_prometheus"},
     {"daphne", "twisted", "autobahn"},
     {"redis"},
+    {"hiredis"},
+    {"msgpack"},
+    {"cryptography"},
     {"jwt"},
 ]
 

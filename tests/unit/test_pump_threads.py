@@ -21,8 +21,8 @@ from arcly_channels.fanout.liveness import Liveness
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import BURST_CALLS, MAX_POSTED, Pump
 from arcly_channels.layers import LocalChannelLayer
-from arcly_channels.layers.relay import Kind, Relay
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.relay.contract import Parcel, Relay
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
 from tests.waiting import DEADLINE, eventually, soon
@@ -150,11 +150,16 @@ async def test_place_of_a_frame_that_the_relay_refuses_is_given_back(
     publish: Callable[[LocalChannelLayer], Awaitable[None]],
 ) -> None:
     class Refusing(Relay):
-        def post(self, kind: Kind, address: str | None, body: object) -> None:
+        reaches_others = True
+
+        async def carry(self, parcel: Parcel, here: object) -> None:
+            raise ConnectionError
+
+        def carry_now(self, parcel: Parcel, here: object) -> None:
             raise ConnectionError
 
     layer = LocalChannelLayer()
-    layer._relay = Refusing()
+    layer.relay = Refusing()
     elsewhere = Elsewhere(layer.registry)
     try:
         elsewhere.connect("room", Peer())

@@ -97,7 +97,7 @@ def test_process_with_a_stalled_loop_is_not_ready(
 def test_process_whose_relay_has_a_problem_is_not_ready(
     client: Client, layer: LocalChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layer._relay, "problem", lambda: "nobody answers", raising=False)
+    monkeypatch.setattr(layer.relay, "problem", lambda: "nobody answers")
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["problems"] == [{"what": "relay", "why": "nobody answers"}]

@@ -18,10 +18,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 import arcly_channels
 from arcly_channels import GatewayConsumer, Refused, subscribe
+from arcly_channels.fanout.audience import EVERYONE
 from arcly_channels.identity import IdentityMiddlewareStack, Tenant, get_tenants
 from arcly_channels.identity.tokens import issue_token
 from arcly_channels.layers.local import LocalChannelLayer
-from arcly_channels.layers.relay import Kind, Parcel
+from arcly_channels.relay.contract import Kind, Parcel
 from arcly_channels.rooms import user_group
 from arcly_channels.session import guard
 
@@ -608,7 +609,7 @@ async def test_handshake_meets_whatever_closes_its_group(way: str) -> None:
         elif way == "twin":
             await layer.close_group(group, 4499)
         else:
-            layer.on_parcel(Parcel(Kind.CLOSE, group, (4499, "")))
+            layer.on_parcel(Parcel(Kind.CLOSE, EVERYONE, [group, 4499, ""]))
 
     class Slow(Open):
         async def authorize(self) -> None:

@@ -1,0 +1,1 @@
+"""How a layer reaches the other processes of a project: the contract, and Redis."""

@@ -1,0 +1,106 @@
+"""Keeps a link to a server: makes one, and another whenever it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from arcly_channels.relay.link import Link
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two attempts at most: doubled each time, and each time a random part of it, so
+that the processes of a project do not all come back at once (full jitter)."""
+
+STEADY = 1.0
+"""Seconds that a link must have lasted for the next attempt to be the first again."""
+
+PATIENCE = 1.0
+"""Seconds without a link after which it is known to be down, and is not waited for any more."""
+
+
+class Connector:
+    """Calls `on_up` with each new link, and `on_down` when it is lost. Belongs to one event loop.
+
+    `dial` makes a link, or raises; whatever it raises is a reason to try again.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[Link]],
+        on_up: Callable[[Link], None],
+        on_down: Callable[[], None],
+    ) -> None:
+        self.link: Link | None = None
+        self.problem: str | None = None
+        """Why there is no link, once an attempt has failed."""
+        self._dial = dial
+        self._on_up = on_up
+        self._on_down = on_down
+        self._attempts = 0
+        self._since = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether there is no link, and was none for so long that nobody should wait for it."""
+        return self.link is None and time.monotonic() - self._since >= PATIENCE
+
+    def start(self) -> None:
+        """Begin. Idempotent."""
+        if self._task is None and self.link is None:
+            self._task = asyncio.get_running_loop().create_task(self._connect())
+
+    async def stop(self) -> None:
+        """End the link, and make no more. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        link, self.link = self.link, None
+        if link is not None:
+            link.on_lost = _nothing
+            link.abort()
+
+    async def _connect(self) -> None:
+        while True:
+            if self._attempts:
+                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._attempts)
+                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  # No secret.
+            self._attempts += 1
+            try:
+                link = await self._dial()
+            except Exception as error:  # noqa: BLE001  # Told, and tried again.
+                self._note(f"{type(error).__name__}: {error}")
+            else:
+                if not link.is_lost:
+                    break
+        self._task = None
+        self._go_up(link)
+
+    def _go_up(self, link: Link) -> None:
+        if self.problem is not None:
+            logger.warning("The relay has its link again")
+        self.link, self.problem, self._since = link, None, time.monotonic()
+        link.on_lost = self._go_down
+        self._on_up(link)
+
+    def _go_down(self) -> None:
+        if time.monotonic() - self._since >= STEADY:
+            self._attempts = 0
+        self.link, self._since = None, time.monotonic()
+        self._on_down()
+        self.start()
+
+    def _note(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            logger.warning("The relay has no link: %s", problem)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,179 @@
+"""Which event loop the links of a relay belong to.
+
+A server has one in its main thread, and the clients are there. A process without, as under WSGI, in
+Celery or in a command, gets a thread with a loop of its own. So does one whose loops come and go in
+other threads, as `async_to_sync` makes one for each call: the links would go with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+from asyncio import _get_running_loop
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from arcly_channels.fork import ForkSafeLock
+from arcly_channels.relay.shards import Shards
+
+EXIT_TIMEOUT = 2.0
+"""Seconds that the thread gets at the end of the process, for what it has to send yet."""
+
+T = TypeVar("T")
+
+
+class Home:
+    """The loop of the links, and the shards that live in it; `furnish` makes them, in the loop.
+
+    For use in any thread. When its loop has ended, another takes its place at the next use.
+    """
+
+    def __init__(self, furnish: Callable[[], Shards]) -> None:
+        self._furnish = furnish
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shards: Shards | None = None
+        self._thread: LoopThread | None = None
+        self._lock = ForkSafeLock()
+        _homes.add(self)
+
+    @property
+    def shards(self) -> Shards | None:
+        """The shards, if there are any yet."""
+        return self._shards
+
+    def enter(self) -> Shards | None:
+        """Return the shards, where the running loop is theirs, or becomes it; None elsewhere."""
+        loop = _get_running_loop()
+        if loop is None or loop is not self._loop:
+            with self._lock:
+                self._move_in(loop)
+        return self._shards if loop is self._loop else None
+
+    def call(self, function: Callable[[Shards], object]) -> None:
+        """Have `function` called with the shards, in their loop, soon. After `enter`."""
+        loop, shards = self._loop, self._shards
+        if loop is not None and shards is not None:
+            with suppress(RuntimeError):  # It was closed just now, and all that it had is lost.
+                loop.call_soon_threadsafe(function, shards)
+
+    async def run(self, make: Callable[[Shards], Coroutine[Any, Any, T]]) -> T:
+        """Return what a coroutine returns that `make` makes of the shards, and that runs here."""
+        shards = self.enter()
+        if shards is not None:
+            return await make(shards)
+        return await asyncio.wrap_future(self.run_from_thread(make))
+
+    def run_from_thread(
+        self, make: Callable[[Shards], Coroutine[Any, Any, T]]
+    ) -> concurrent.futures.Future[T]:
+        """Do the same for a thread, which waits for the future, or another loop."""
+        self.enter()
+        loop, shards = self._loop, self._shards
+        if loop is None or shards is None:
+            raise RuntimeError("the event loop of the relay has ended just now")
+        return asyncio.run_coroutine_threadsafe(make(shards), loop)
+
+    async def leave(self) -> None:
+        """End the shards; with the next use they begin again."""
+        with self._lock:
+            loop, shards, thread = self._loop, self._shards, self._thread
+            self._loop = self._shards = self._thread = None
+        if shards is None or loop is None or loop.is_closed():
+            return
+        if thread is not None:
+            thread.end()
+        elif loop is _get_running_loop():
+            await shards.stop()
+        elif loop.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(shards.stop(), loop))
+
+    # Inside
+
+    def _move_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """See to it that there is a home: the running loop, if it is that of the main thread."""
+        is_main = loop is not None and threading.current_thread() is threading.main_thread()
+        thread, shards = self._thread, self._shards
+        if self._is_alive():
+            is_in_use = shards is not None and shards.is_hearing
+            if not is_main or thread is None or is_in_use:
+                return
+        if thread is not None:
+            thread.end()
+        if is_main:
+            self._thread, self._loop, self._shards = None, loop, self._furnish()
+        else:
+            self._thread = thread = LoopThread()
+            self._loop, self._shards = thread.loop, thread.call(self._furnish)
+            thread.last_work = self._shards.stop
+
+    def _is_alive(self) -> bool:
+        loop = self._loop
+        return loop is not None and loop.is_running() and not loop.is_closed()
+
+
+class LoopThread:
+    """An event loop in a thread of its own, which ends with the process, and not before it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._process = os.getpid()
+        self._is_ending = False
+        self.last_work: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """What is to be done there at the end."""
+        self._thread = threading.Thread(target=self._run, name="arcly-relay", daemon=True)
+        self._thread.start()
+        atexit.register(self._end_process)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns in the thread."""
+
+        async def run() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result()
+
+    def end(self) -> None:
+        """Have the thread end after its last work. Does not wait for it."""
+        if not self._is_ending:
+            self._is_ending = True
+            atexit.unregister(self._end_process)
+            asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+
+    # Inside
+
+    def _run(self) -> None:
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
+
+    async def _end(self) -> None:
+        try:
+            if self.last_work is not None:
+                await self.last_work()
+        finally:
+            self.loop.call_soon(self.loop.stop)
+
+    def _end_process(self) -> None:
+        """Give what was posted the time to be sent. A forked child has no such thread."""
+        if self._process == os.getpid():
+            self.end()
+            self._thread.join(EXIT_TIMEOUT)
+
+
+_homes: WeakSet[Home] = WeakSet()
+_parents: list[Any] = []
+"""What a child has of its parent's. Its end would be felt there: they share what lies below."""
+
+
+def _before_fork() -> None:
+    _parents.extend((home._loop, home._shards, home._thread) for home in _homes)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_parents.clear)

@@ -1,0 +1,125 @@
+"""A parcel on its way out, and those that are to come back to the process that sent them."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from arcly_channels.relay.contract import Kind
+
+MAX_EXPECTED = 10_000
+"""How many parcels may be expected back at a time: as many as may be sent and not acknowledged."""
+
+Done = asyncio.Future[Any] | concurrent.futures.Future[Any]
+
+
+class Letter:
+    """One parcel, and what has become of it. Belongs to the loop of the links once it is posted.
+
+    `here` is the local half of what was asked for, which runs once; None where there is none. Who
+    waits for the outcome has put a future into `done`, which is given the reply of the server: to
+    how many receivers a parcel went. A `command` is sent instead of a parcel, if there is one.
+    """
+
+    __slots__ = (
+        *("command", "content", "deadline", "done", "flags", "has_come_back", "here"),
+        *("is_acknowledged", "is_expected", "is_withdrawn", "is_written", "kind", "on_reply"),
+        *("reply", "sequence", "subject"),
+    )
+
+    def __init__(
+        self,
+        subject: bytes,
+        kind: Kind,
+        flags: int,
+        content: bytes,
+        here: Callable[[], object] | None = None,
+        *,
+        command: bytes | None = None,
+        on_reply: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.kind = kind
+        self.flags = flags
+        self.content = content
+        self.here = here
+        self.command = command
+        self.on_reply = on_reply
+        """Told of the reply, when nobody waits for it."""
+        self.done: Done | None = None
+        self.deadline = 0.0
+        self.sequence = 0
+        self.is_written = False
+        self.is_withdrawn = False
+        """Whether it is not to be written any more."""
+        self.is_acknowledged = False
+        self.is_expected = False
+        """Whether the local half is due when it comes back, and no earlier."""
+        self.has_come_back = False
+        self.reply: Any = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody waits for it."""
+        return self.done is None or self.done.done()
+
+    def deliver(self) -> None:
+        """Run the local half, if it has not run yet; whoever waits is told if it fails."""
+        here, self.here = self.here, None
+        if here is None:
+            return
+        try:
+            here()
+        except Exception as error:
+            if not self.settle(error):
+                raise
+
+    def settle(self, error: BaseException | None = None) -> bool:
+        """Tell whoever waits what has become of it; return False if nobody does."""
+        done, self.done = self.done, None
+        if done is None or done.done():
+            return False
+        with suppress(asyncio.InvalidStateError, concurrent.futures.InvalidStateError):
+            if error is None:
+                done.set_result(self.reply)
+            else:
+                done.set_exception(error)
+        return True
+
+
+class Expected:
+    """The letters whose parcels come back, by their sequence: the oldest comes first."""
+
+    def __init__(self) -> None:
+        self._letters: dict[int, Letter] = {}
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    def add(self, letter: Letter) -> None:
+        self._letters[letter.sequence] = letter
+        if len(self._letters) > MAX_EXPECTED:
+            del self._letters[next(iter(self._letters))]
+
+    def pop(self, sequence: int) -> Letter | None:
+        """Return the letter that has come back. Those before it that did not have been lost."""
+        letter = self._letters.pop(sequence, None)
+        while self._letters and next(iter(self._letters)) < sequence:
+            self._drop(next(iter(self._letters)))
+        return letter
+
+    def lose(self) -> None:
+        """Expect no more what has arrived at the server, as the link it would come by is lost.
+
+        What is not acknowledged may be on its way to the server yet, and come by the next link.
+        """
+        for letter in [each for each in self._letters.values() if each.is_acknowledged]:
+            self._drop(letter.sequence)
+
+    def _drop(self, sequence: int) -> None:
+        letter = self._letters.pop(sequence)
+        if letter.is_acknowledged:
+            letter.settle()

@@ -1,0 +1,76 @@
+"""How a letter gets to the links, from whatever thread or event loop, and its outcome back."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from asyncio import _get_running_loop
+from functools import partial
+
+from arcly_channels.exceptions import RelayOutcomeUnknown, RelayUnavailable
+from arcly_channels.relay.home import Home
+from arcly_channels.relay.letters import Letter
+from arcly_channels.relay.link import Reply
+from arcly_channels.relay.publisher import TIMEOUT
+from arcly_channels.relay.shards import Shards
+
+GRACE = 0.1
+"""Seconds after the time of a letter within which whoever waits in a thread should be told."""
+
+
+class Post:
+    """Where letters are handed in. For use in any thread and event loop."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    async def send(self, letter: Letter) -> Reply:
+        """Send a letter, and return the reply to it.
+
+        Raises `RelayUnavailable` if it reached nobody, and `RelayOutcomeUnknown`.
+        """
+        shards = self._home.enter()
+        if shards is not None:
+            letter.done = done = asyncio.get_running_loop().create_future()
+            await shards.post(letter)
+            return await done
+        answered: concurrent.futures.Future[Reply] = concurrent.futures.Future()
+        letter.done = answered
+        self._home.call(partial(_post, letter))
+        return await asyncio.wrap_future(answered)
+
+    def send_now(self, letter: Letter) -> Reply:
+        """Do the same in a thread, which waits.
+
+        In a running event loop, nothing is waited for: what goes wrong is counted there, and the
+        reply is None.
+        """
+        if _get_running_loop() is not None:
+            self.drop_in(letter)
+            return None
+        answered: concurrent.futures.Future[Reply] = concurrent.futures.Future()
+        letter.done = answered
+        self._home.enter()
+        self._home.call(partial(_post, letter))
+        try:
+            return answered.result(TIMEOUT + GRACE)
+        except concurrent.futures.TimeoutError:
+            if not answered.cancel():
+                return answered.result()  # It came just now.
+            why = "the event loop of the relay does not turn"
+            if letter.is_written:
+                raise RelayOutcomeUnknown(why) from None
+            letter.is_withdrawn = True
+            raise RelayUnavailable(why) from None
+
+    def drop_in(self, letter: Letter) -> None:
+        """Send a letter that nobody waits for."""
+        shards = self._home.enter()
+        if shards is not None:
+            _post(letter, shards)
+        else:
+            self._home.call(partial(_post, letter))
+
+
+def _post(letter: Letter, shards: Shards) -> None:
+    shards.of(letter.subject).publisher.post(letter)

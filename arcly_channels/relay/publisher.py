@@ -1,0 +1,182 @@
+"""Sends letters to one server: those of a turn of the loop in one write, and none twice.
+
+What has become of a letter is one of four things. The server has acknowledged it. Or it has refused
+it, and it reached nobody. Or the letter was not written, as there was no link, and reached nobody
+either. Or it was written and no answer came: then nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from arcly_channels.exceptions import RelayOutcomeUnknown, RelayUnavailable
+from arcly_channels.relay.connector import Connector
+from arcly_channels.relay.letters import Letter
+from arcly_channels.relay.link import Link, Reply
+
+TIMEOUT = 1.0
+"""Seconds after which whoever sent a letter is told that its outcome is unknown."""
+
+MAX_LETTERS, MAX_BYTES = 10_000, 8 * 1024 * 1024
+"""How much may be on its way. Who can wait does so from half of that on; a letter alone may be
+larger. It is a quarter of what Redis keeps for a subscriber that is behind."""
+
+
+class Publisher:
+    """The way out to one server. Belongs to one event loop.
+
+    `encode` makes the command of a letter that is about to be written. `undelivered` is called with
+    a letter that has reached nobody, and why: a word of `stats.DROPPED`, and in words.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[Link]],
+        encode: Callable[[Letter], bytes],
+        undelivered: Callable[[Letter, str, str], None],
+        on_unknown: Callable[[], None],
+        on_up: Callable[[], None],
+    ) -> None:
+        self.connector = Connector(dial, self._go_up, self._go_down)
+        self._encode = encode
+        self._undelivered = undelivered
+        self._on_unknown = on_unknown
+        self._on_up = on_up
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[Letter] = []
+        self._awaited: deque[Letter] = deque()
+        """The letters that somebody may be waiting for; the oldest comes first."""
+        self._letters = self._bytes = 0
+        """What is on its way: posted, and neither answered nor given up."""
+        self._is_flush_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._crowd: list[asyncio.Future[None]] = []
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much is on its way that whoever can should wait."""
+        return 2 * self._letters >= MAX_LETTERS or 2 * self._bytes >= MAX_BYTES
+
+    async def room(self) -> None:
+        """Wait until more may be posted; raise `RelayUnavailable` when that takes too long."""
+        deadline = self._loop.time() + TIMEOUT
+        while self.is_crowded:
+            waiting: asyncio.Future[None] = self._loop.create_future()
+            self._crowd.append(waiting)
+            await asyncio.wait([waiting], timeout=deadline - self._loop.time())
+            if not waiting.done():
+                raise RelayUnavailable("too much is on its way already")
+
+    def post(self, letter: Letter) -> None:
+        """Send a letter at the end of this turn of the loop, or as soon as there is a link."""
+        if letter.is_withdrawn:
+            return
+        if self.connector.is_down:
+            self._undelivered(letter, "down", self.connector.problem or "there is no link")
+            return
+        if self._letters >= MAX_LETTERS or (self._bytes >= MAX_BYTES and self._letters):
+            self._undelivered(letter, "crowded", "too much is on its way already")
+            return
+        letter.deadline = time.monotonic() + TIMEOUT
+        self._letters += 1
+        self._bytes += len(letter.content)
+        self._queue.append(letter)
+        self._awaited.append(letter)
+        if self._timer is None:
+            self._timer = self._loop.call_later(TIMEOUT, self._look_for_late)
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
+
+    async def stop(self) -> None:
+        """End the link, when what was posted has been answered, or its time is over."""
+        deadline = self._loop.time() + TIMEOUT
+        while self._letters and self.connector.link is not None:
+            waiting: asyncio.Future[None] = self._loop.create_future()
+            self._crowd.append(waiting)
+            await asyncio.wait([waiting], timeout=deadline - self._loop.time())
+            if not waiting.done():
+                break
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self.connector.stop()
+
+    # Inside
+
+    def _go_up(self, link: Link) -> None:
+        self._flush()
+        self._on_up()
+
+    def _go_down(self) -> None:
+        """Nothing: each letter has been told by its own, and the rest waits for the next link."""
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        link = self.connector.link
+        if link is None or not self._queue:
+            return
+        queue, self._queue = self._queue, []
+        letters = [letter for letter in queue if not letter.is_withdrawn]
+        data = b"".join([self._encode(letter) for letter in letters])
+        for letter in letters:
+            letter.is_written = True
+        link.write(data, [partial(self._answered, letter) for letter in letters])
+
+    def _answered(self, letter: Letter, reply: Reply) -> None:
+        self._let_go(letter)
+        if isinstance(reply, ConnectionResetError):
+            self._give_up(letter, "the link was lost")
+        elif isinstance(reply, Exception):
+            self._undelivered(letter, "refused", f"the server refuses it: {reply}")
+        else:
+            letter.is_acknowledged = True
+            letter.reply = reply
+            if letter.on_reply is not None and letter.is_settled:
+                letter.on_reply(reply)
+            if not letter.is_expected or letter.has_come_back:
+                letter.settle()
+
+    def _look_for_late(self) -> None:
+        """Tell whoever waits for a letter whose time is over what is known of it."""
+        now, awaited = time.monotonic(), self._awaited
+        while awaited and (_is_over(awaited[0]) or awaited[0].deadline <= now):
+            letter = awaited.popleft()
+            if not letter.is_written:
+                self._withdraw(letter)
+            elif letter.is_acknowledged:
+                letter.settle()  # It has not come back: that is the subscriber's to find out.
+            elif not letter.is_settled:
+                self._give_up(letter, f"no answer came within {TIMEOUT:g} s")
+        wait = awaited[0].deadline - now if awaited else 0
+        self._timer = self._loop.call_later(wait, self._look_for_late) if awaited else None
+
+    def _withdraw(self, letter: Letter) -> None:
+        """Do not write what is in the queue yet."""
+        self._let_go(letter)
+        if not letter.is_withdrawn:
+            letter.is_withdrawn = True
+            why = self.connector.problem or "no link could be made in time"
+            self._undelivered(letter, "down", why)
+
+    def _give_up(self, letter: Letter, why: str) -> None:
+        self._on_unknown()
+        letter.settle(RelayOutcomeUnknown(why))
+
+    def _let_go(self, letter: Letter) -> None:
+        self._letters -= 1
+        self._bytes -= len(letter.content)
+        if self._crowd and not self.is_crowded:
+            crowd, self._crowd = self._crowd, []
+            for waiting in crowd:
+                if not waiting.done():
+                    waiting.set_result(None)
+
+
+def _is_over(letter: Letter) -> bool:
+    """Return whether nobody needs to look after a letter."""
+    return letter.is_written and letter.is_settled

@@ -1,0 +1,277 @@
+"""The relay over Redis or Valkey: what it is given is published, and what arrives is read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from arcly_channels.fanout.audience import EVERYONE, Group
+from arcly_channels.relay.contract import Destination, Gap, Kind, Node, Parcel, Relay
+from arcly_channels.relay.gaps import Gaps
+from arcly_channels.relay.home import Home
+from arcly_channels.relay.letters import Letter
+from arcly_channels.relay.parcels import Envelope, Garbled, Sealer
+from arcly_channels.relay.post import Post
+from arcly_channels.relay.questions import Questions
+from arcly_channels.relay.servers import Server
+from arcly_channels.relay.shard import RelayShard
+from arcly_channels.relay.shards import Shards
+from arcly_channels.relay.stats import Stats
+from arcly_channels.relay.subscriber import Verbs
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class LocalHalf(Protocol):
+    """What a relay is given by its layer, and calls in the loop of its links."""
+
+    def on_parcel(self, parcel: Parcel) -> None:
+        """Do the local half of what another process was asked for."""
+
+    def has_members(self, group: str) -> bool:
+        """Return whether somebody here is in a group. From any thread."""
+
+    def serves(self) -> bool:
+        """Return whether there is anybody here who could be reached."""
+
+    def tell_gap(self, gap: Gap) -> None:
+        """Tell those who are here that messages may be missing."""
+
+    async def answer(self, what: str, about: Any) -> Any:
+        """Answer a question from another process."""
+
+
+class RedisRelay(Relay):
+    """Carries parcels over Redis. For use in any thread and event loop.
+
+    With `delivers_at_once`, what this process sends reaches its own members before it is sent, in
+    the order of each sender only; else it comes back to them, in one order for all processes.
+    """
+
+    reaches_others = True
+
+    def __init__(
+        self,
+        half: LocalHalf,
+        servers: Sequence[Server],
+        *,
+        prefix: str,
+        keys: Sequence[str | bytes] = (),
+        delivers_at_once: bool = False,
+    ) -> None:
+        super().__init__()
+        self.node_number = int(self.node, 16)
+        self.sealer = Sealer(keys)
+        self.stats = Stats()
+        self.base = f"{prefix}:1:".encode()
+        """What all names in Redis begin with."""
+        self.home = Home(self._furnish)
+        self.post = Post(self.home)
+        self.under_way = ""
+        """What tells the parcel whose local half is being done from all others."""
+        self._half = half
+        self._servers = servers
+        self._delivers_at_once = delivers_at_once
+        self._groups = self.base + b"g:"
+        self._everyone = self.base + b"c"
+        self._me = self._subject(Node(self.node))
+        self._probe = self.base + f"p:{self.node}".encode()
+        self._emptied: deque[str] = deque()
+        self._questions = Questions(self.node, self._tell, half.answer)
+        self._gaps = Gaps(self._tell_gap)
+
+    # Out
+
+    async def carry(self, parcel: Parcel, here: Callable[[], T] | None) -> T | None:
+        """Do what `Relay.carry` says.
+
+        Raises `RelayUnavailable`, `RelayOutcomeUnknown`, or what the body of the parcel is refused
+        with, before anything was sent to anybody.
+        """
+        letter = self._letter(parcel, here)
+        result: T | None = self._at_once(letter)
+        await self.post.send(letter)
+        return result
+
+    def carry_now(self, parcel: Parcel, here: Callable[[], T] | None) -> T | None:
+        """Do what `Relay.carry_now` says; a thread waits for a good second at most."""
+        letter = self._letter(parcel, here)
+        result: T | None = self._at_once(letter)
+        self.post.send_now(letter)
+        return result
+
+    # In
+
+    async def follow(self, *groups: str) -> None:
+        """Do what `Relay.follow` says. Without groups: begin to hear what is for this process.
+
+        Where it is known that there is no link, returns at once; what is missed is a gap then.
+        Raises `RelayOutcomeUnknown` when Redis does not answer.
+        """
+        topics = [self._subject(Group(group)) for group in groups]
+        await self.home.run(lambda shards: shards.follow(topics))
+
+    def unfollow(self, *groups: str) -> None:
+        topics = [self._subject(Group(group)) for group in groups]
+        shards = self.home.enter()
+        if shards is not None:
+            shards.unfollow(topics)
+        else:
+            self.home.call(lambda shards: shards.unfollow(topics))
+
+    def emptied(self, group: str) -> None:
+        """Note that nobody here is in a group any more."""
+        self._emptied.append(group)
+        if len(self._emptied) == 1:  # Else somebody has called already.
+            self.home.call(self._look_at_emptied)
+
+    async def ask(self, to: Destination, what: str, about: Any) -> list[Any]:
+        """Return what the other processes answer, or the one of `to`.
+
+        Raises `RelayUnanswered`, `RelayUnavailable` or `RelayOutcomeUnknown`, within two seconds.
+        """
+        return await self.home.run(partial(self._ask, to, what, about))
+
+    def ask_now(self, to: Destination, what: str, about: Any) -> list[Any]:
+        """Do the same in a thread that runs no event loop."""
+        return self.home.run_from_thread(partial(self._ask, to, what, about)).result()
+
+    async def stop(self) -> None:
+        await self.home.leave()
+
+    # Messages that are not published
+
+    def sealed(self, message: Any) -> bytes:
+        """Return a message as bytes; raise what `carry` does for one that cannot be."""
+        flags, content = self.sealer.write(Kind.MESSAGE, message)
+        return self.sealer.seal(
+            Kind.MESSAGE, flags, content, node=self.node_number, sequence=0, at=time.time()
+        )
+
+    def unsealed(self, data: bytes) -> Any:
+        """Return the message that bytes are; None, and count it, where they are none."""
+        try:
+            return self.sealer.read(self.sealer.open(data))
+        except Garbled as error:
+            self.stats.dropped[str(error)] += 1
+            return None
+
+    # The state
+
+    def problem(self) -> str | None:
+        shards = self.home.shards or ()
+        return next(filter(None, (shard.problem for shard in shards)), None)
+
+    def links(self) -> tuple[int, int]:
+        """Return how many links there are, and how many there should be."""
+        pairs = [shard.links() for shard in self.home.shards or ()]
+        return sum(up for up, _ in pairs), sum(wanted for _, wanted in pairs)
+
+    def subscriptions(self) -> int:
+        """Return how many topics this process hears."""
+        return sum(len(shard.subscriber) for shard in self.home.shards or ())
+
+    # What the shards ask; see `shard.Office`
+
+    def serves(self) -> bool:
+        return self._half.serves()
+
+    def is_wanted(self, topic: bytes) -> bool:
+        return topic.startswith(self._groups) and self._half.has_members(self._name(topic))
+
+    def take(self, topic: bytes, envelope: Envelope) -> None:
+        """Do the local half of what has arrived. Whatever that raises is logged and counted."""
+        body = self.sealer.read(envelope)
+        self.under_way = f"{envelope.node:x}.{envelope.sequence}"
+        try:
+            self._take(topic, envelope.kind, body)
+        except Exception:  # noqa: BLE001  # It is logged; whatever the others send, we go on.
+            self._failed(envelope.kind)
+        finally:
+            self.under_way = ""
+
+    def deliver(self, letter: Letter) -> None:
+        """Do the local half of what has come back."""
+        self.under_way = f"{self.node_number:x}.{letter.sequence}"
+        try:
+            letter.deliver()
+        except Exception:  # noqa: BLE001
+            self._failed(letter.kind)
+        finally:
+            self.under_way = ""
+
+    def missed(self, since: float, until: float, why: str) -> None:
+        self._gaps.add(since, until, why)
+
+    def kept(self, since: float, until: float) -> None:
+        self.post.drop_in(self._letter(Parcel(Kind.MISSED, EVERYONE, [since, until]), None))
+
+    # Inside
+
+    def _furnish(self) -> Shards:
+        """Make the shards, in their loop."""
+        shards = [
+            RelayShard(number, server.connect, self, self._probe, "PUBLISH", Verbs())
+            for number, server in enumerate(self._servers)
+        ]
+        return Shards(shards, [self._everyone, self._me])
+
+    def _letter(self, parcel: Parcel, here: Callable[[], object] | None) -> Letter:
+        flags, content = self.sealer.write(parcel.kind, parcel.body)
+        return Letter(self._subject(parcel.to), parcel.kind, flags, content, here)
+
+    def _at_once(self, letter: Letter) -> Any:
+        """Do the local half before anything is sent, where that is how it is done."""
+        here = letter.here
+        if here is None or not self._delivers_at_once:
+            return None
+        letter.here = None
+        return here()
+
+    async def _tell(self, kind: Kind, to: Destination, body: Any) -> int:
+        """Send what has no local half; return how many processes it has reached."""
+        reached: int = await self.post.send(self._letter(Parcel(kind, to, body), None))
+        return reached
+
+    async def _ask(self, to: Destination, what: str, about: Any, shards: Shards) -> list[Any]:
+        await shards.follow(())  # Answers are for this process.
+        return await self._questions.ask(to, what, about, hears_itself=to == EVERYONE)
+
+    def _take(self, topic: bytes, kind: Kind, body: Any) -> None:
+        if kind is Kind.ASK:
+            self._questions.take_question(body)
+        elif kind is Kind.ANSWER:
+            self._questions.take_answer(body)
+        elif kind is Kind.MISSED:
+            since, until = body
+            self.missed(since, until, "another process had no link")
+        else:
+            to = Group(self._name(topic)) if topic.startswith(self._groups) else EVERYONE
+            self._half.on_parcel(Parcel(kind, to, body))
+
+    def _tell_gap(self, gap: Gap) -> None:
+        self.stats.gaps += 1
+        logger.warning("Messages may be missing: %s, for %.1f s", gap.why, gap.until - gap.since)
+        self._half.tell_gap(gap)
+
+    def _subject(self, to: Destination) -> bytes:
+        if isinstance(to, Group):
+            return self._groups + to.name.encode()
+        return self.base + f"n:{to.id}".encode() if isinstance(to, Node) else self._everyone
+
+    def _name(self, topic: bytes) -> str:
+        return topic[len(self._groups) :].decode()
+
+    def _look_at_emptied(self, shards: Shards) -> None:
+        emptied = [self._emptied.popleft() for _ in range(len(self._emptied))]
+        shards.look_at(self._subject(Group(group)) for group in emptied)
+
+    def _failed(self, kind: Kind) -> None:
+        self.stats.dropped["failed"] += 1
+        logger.exception("What has arrived from another process could not be done: %s", kind.name)

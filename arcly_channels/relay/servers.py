@@ -1,0 +1,116 @@
+"""The Redis servers that `hosts` names, and how a link to one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+
+from arcly_channels.relay.link import Link
+
+DEFAULT_HOST = "redis://localhost:6379"
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds that an attempt to connect may take, and each step of the greeting."""
+
+_SCHEMES = {"valkey://": "redis://", "valkeys://": "rediss://"}
+
+_OURS: dict[str, Any] = {
+    "protocol": 2,  # RESP 3 costs more, and brings nothing that is used here.
+    "decode_responses": False,
+    "health_check_interval": 0,  # `Shard` looks after its links.
+    "socket_timeout": CONNECT_TIMEOUT,
+    "socket_connect_timeout": CONNECT_TIMEOUT,
+    "retry": Retry(NoBackoff(), 0),  # `Connector` does that.
+}
+"""What is not left to redis-py, whose defaults retry what was sent already."""
+
+
+class Server:
+    """One Redis or Valkey server, or the master that Sentinels know.
+
+    `host` is an entry of `hosts` as channels_redis takes it: a URL, a pair of host and port, or a
+    dict of `address` or `host` and `port`, or of `sentinels` and `master_name`, with more options
+    of redis-py. Raises `ValueError` for anything else.
+    """
+
+    def __init__(self, host: Any) -> None:
+        options = _options_of(host)
+        self.name = str(options.get("address") or options.get("master_name") or host)
+        try:
+            self._pool = _pool(options)
+        except Exception as error:
+            raise ValueError(f"hosts has {_shown(host)}, which cannot be used: {error}") from error
+
+    @property
+    def database(self) -> int:
+        """The number of the database; pub/sub is the same in all of them."""
+        return int(self._pool.connection_kwargs.get("db") or 0)
+
+    async def connect(self) -> Link:
+        """Make a link. Raises `OSError`, `TimeoutError` or what redis-py has for errors."""
+        connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        # redis-py has no public way to hand a connection over: `tests/unit/relay` pins this one.
+        transport = connection._writer.transport
+        link = Link(transport, connection)
+        transport.set_protocol(link)
+        return link
+
+
+def servers_of(hosts: object) -> list[Server]:
+    """Return the servers of the option `hosts`; raise `ValueError` for what cannot be used."""
+    if hosts is None:
+        return [Server(DEFAULT_HOST)]
+    if not isinstance(hosts, (list, tuple)) or not hosts:
+        raise ValueError("hosts is a list, even of one server")
+    return [Server(host) for host in hosts]
+
+
+def _options_of(host: Any) -> dict[str, Any]:
+    if isinstance(host, Mapping):
+        return dict(host)
+    if isinstance(host, (tuple, list)) and len(host) == 2:
+        return {"host": host[0], "port": host[1]}
+    if isinstance(host, str):
+        return {"address": host}
+    raise ValueError(
+        f"hosts has {_shown(host)}, but takes URLs, pairs of host and port, and dicts of options"
+    )
+
+
+def _pool(options: dict[str, Any]) -> ConnectionPool:
+    address = options.pop("address", None)
+    if address is not None:
+        for scheme, known in _SCHEMES.items():
+            if address.startswith(scheme):
+                address = known + address.removeprefix(scheme)
+        pool: ConnectionPool = ConnectionPool.from_url(address, **options)
+        pool.connection_kwargs.update(_OURS)  # Whatever the URL says.
+        return pool
+    master = options.pop("master_name", None)
+    if master is None:
+        return ConnectionPool(**options | _OURS)
+    given = dict(options.pop("sentinel_kwargs", None) or {})
+    sentinels = options.pop("sentinels")
+    sentinel: Any = Sentinel(sentinels, sentinel_kwargs=given | _OURS)  # type: ignore[no-untyped-call]
+    return SentinelConnectionPool(  # type: ignore[no-untyped-call]
+        master, sentinel, **options | _OURS
+    )
+
+
+def _shown(host: object) -> str:
+    """Return a host for an error, without the password that a URL may have."""
+    if isinstance(host, Mapping):
+        return f"a dict of {', '.join(map(str, host))}"
+    text = str(host)
+    scheme, separator, rest = text.partition("://")
+    return repr(f"{scheme}{separator}{rest.rpartition('@')[2]}")

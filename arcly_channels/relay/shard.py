@@ -1,0 +1,294 @@
+"""A server of the relay, as one process sees it: a link to publish by, and one to hear by.
+
+What this process sends to a group that it is in comes back to it, as it comes to the others: so the
+messages of a group have one order everywhere. Two links, because a server that cuts off whoever
+does not read should cut the one that hears, and because replies must not wait behind messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
+
+from arcly_channels.exceptions import RelayUnavailable
+from arcly_channels.relay import subscriber as hearing
+from arcly_channels.relay.connector import Connector
+from arcly_channels.relay.contract import Kind
+from arcly_channels.relay.letters import Expected, Letter
+from arcly_channels.relay.link import Link, Refusal, Reply, command
+from arcly_channels.relay.parcels import Envelope, Garbled, Sealer
+from arcly_channels.relay.publisher import Publisher
+from arcly_channels.relay.stats import Stats
+from arcly_channels.relay.subscriber import Hearing, Subscriber, Verbs
+
+TICK = 0.25
+"""Seconds between two looks at the link that hears. What is counted is looks, not time, so that a
+loop that was blocked does not take its own silence for the server's."""
+
+ROLE_INTERVAL = 5.0
+"""Seconds between two questions whether the server is a master. A replica takes what is published,
+says so, and passes it on to nobody else."""
+
+
+Dial = Callable[[], Awaitable[Link]]
+"""Makes a link to the server of a shard."""
+
+
+class Office(Protocol):
+    """What a shard is to a relay: who takes what arrives, and knows what is wanted."""
+
+    node_number: int
+    sealer: Sealer
+    stats: Stats
+
+    def serves(self) -> bool:
+        """Return whether there is anybody here who could be reached."""
+
+    def is_wanted(self, topic: bytes) -> bool:
+        """Return whether somebody here is to get what is on a topic."""
+
+    def take(self, topic: bytes, envelope: Envelope) -> None:
+        """Do the local half of what has arrived from another process."""
+
+    def deliver(self, letter: Letter) -> None:
+        """Do the local half of what has come back to this process."""
+
+    def missed(self, since: float, until: float, why: str) -> None:
+        """Take note that messages may be missing here."""
+
+    def kept(self, since: float, until: float) -> None:
+        """Tell the others that messages may be missing there, which went no further than this."""
+
+
+class RelayShard:
+    """Both links to one server, and what is on its way by them. Belongs to one event loop."""
+
+    def __init__(
+        self, number: int, dial: Dial, office: Office, probe: bytes, publish: str, verbs: Verbs
+    ) -> None:
+        self._office = office
+        self.dial = dial
+        self._probe = probe
+        self._publish = f"*3\r\n${len(publish)}\r\n{publish}\r\n".encode()
+        self._sequence = number << 48  # No two parcels of a process have the same.
+        self._expected = Expected()
+        self._kept_since: float | None = None
+        """Since when parcels went no further than this process."""
+        self._silent_looks: int | None = None
+        """How often the link was looked at since a probe was acknowledged; None without one."""
+        self._is_probing = False
+        self._looks = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.publisher = Publisher(
+            self._dial_master, self._encode, self._undelivered, self._count_unknown, self._go_up
+        )
+        self.subscriber = Subscriber(
+            dial,
+            verbs,
+            on_message=self._on_message,
+            is_wanted=lambda topic: topic == probe or office.is_wanted(topic),
+            on_lost=self._expected.lose,
+            on_return=self._on_return,
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the links at the moment, if anything is."""
+        for connector in self._connectors():
+            if connector.link is None:
+                return connector.problem or "there is no link to the server"
+        return None
+
+    @property
+    def is_hearing(self) -> bool:
+        """Whether this process hears something by it, and not only publishes."""
+        return self._timer is not None
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self.publisher.connector.start()
+
+    def hear(self) -> None:
+        """Begin to hear. Idempotent."""
+        if self._timer is None:
+            self.subscriber.pin_for_ever(self._probe)
+            self.subscriber.start()
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+
+    async def stop(self) -> None:
+        """Send what was posted, and end both links."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self.publisher.stop()
+        await self.subscriber.stop()
+
+    def links(self) -> tuple[int, int]:
+        """Return how many links there are, and how many there should be."""
+        connectors = self._connectors()
+        return sum(each.link is not None for each in connectors), len(connectors)
+
+    # Inside: out
+
+    async def _dial_master(self) -> Link:
+        """Make a link to publish by; raise where the server would take a message for nothing."""
+        link = await self.dial()
+        try:
+            await asyncio.wait_for(self._check(link), hearing.TIMEOUT)
+        except BaseException:
+            link.abort()
+            raise
+        return link
+
+    async def _check(self, link: Link) -> None:
+        role = await _asked(link, b"ROLE")
+        if _is_replica(role):
+            raise ConnectionError("the server is a replica, which passes nothing on")
+        info = await _asked(link, b"INFO", b"cluster")
+        if b"cluster_enabled:1" in (info or b"") and b"SPUBLISH" not in self._publish:
+            raise ConnectionError(
+                "the server is of a Redis Cluster, where PUBLISH costs every node: say cluster=True"
+            )
+
+    def _encode(self, letter: Letter) -> bytes:
+        """Return the command for a letter, and expect it back where that is how it gets here."""
+        if letter.command is not None:
+            return letter.command
+        office = self._office
+        self._sequence = letter.sequence = self._sequence + 1
+        data = office.sealer.seal(
+            letter.kind,
+            letter.flags,
+            letter.content,
+            node=office.node_number,
+            sequence=letter.sequence,
+            at=time.time(),
+        )
+        if letter.here is not None:
+            state = self.subscriber.state_of(letter.subject)
+            if state is Hearing.HEARD:
+                letter.is_expected = True
+            else:
+                letter.deliver()
+            if state is not None:
+                self._expected.add(letter)  # It comes back in any case, and must not count then.
+        office.stats.parcels_out += 1
+        office.stats.bytes_out += len(data)
+        subject = letter.subject
+        return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+            *(self._publish, len(subject), subject, len(data), data),
+        )
+
+    def _undelivered(self, letter: Letter, what: str, why: str) -> None:
+        """Deliver here what went no further, and let the others know, or whoever has sent it."""
+        self._office.stats.dropped[what] += 1
+        if letter.here is not None and self._office.serves():
+            if self._kept_since is None:
+                self._kept_since = time.time()
+            letter.deliver()
+            letter.settle()
+        else:
+            letter.settle(RelayUnavailable(why))
+
+    def _count_unknown(self) -> None:
+        self._office.stats.unknown += 1
+
+    def _go_up(self) -> None:
+        since, self._kept_since = self._kept_since, None
+        if since is not None:
+            self._office.kept(since, time.time())
+
+    # Inside: in
+
+    def _on_message(self, topic: bytes, data: bytes) -> None:
+        """Take what has arrived. Nothing that anybody could send raises here."""
+        office = self._office
+        stats = office.stats
+        stats.parcels_in += 1
+        stats.bytes_in += len(data)
+        self._silent_looks = None
+        try:
+            envelope = office.sealer.open(data)
+            if envelope.node != office.node_number:
+                stats.lag.add(max(0.0, time.time() - envelope.sent_at))
+                office.take(topic, envelope)
+            elif envelope.kind is not Kind.PROBE:
+                self._come_back(envelope)
+        except Garbled as error:
+            stats.dropped[str(error)] += 1
+
+    def _come_back(self, envelope: Envelope) -> None:
+        letter = self._expected.pop(envelope.sequence)
+        if letter is None:
+            return  # It was done at once.
+        self._office.stats.lag.add(max(0.0, time.time() - envelope.sent_at))
+        letter.has_come_back = True
+        self._office.deliver(letter)
+        letter.settle()
+
+    def _on_return(self, since: float) -> None:
+        self._office.missed(since, time.time(), "the link was lost")
+
+    # Inside: whether the links are what they seem
+
+    def _look(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+        self._looks += 1
+        if self._looks % round(ROLE_INTERVAL / TICK) == 0:
+            self._ask_role()
+        link = self.subscriber.connector.link
+        if link is None or link.silence < hearing.PROBE:
+            self._silent_looks = None
+        elif self._silent_looks is not None:
+            self._silent_looks += 1
+            if self._silent_looks * TICK > hearing.PROBE:
+                self._silent_looks = None
+                link.abort()  # What was published did not come: nothing comes any more.
+        elif not self._is_probing:
+            self._post_probe()
+
+    def _post_probe(self) -> None:
+        """Publish what has to come back. If the server does not take it, that says nothing."""
+        letter = Letter(self._probe, Kind.PROBE, 0, b"")
+        letter.done = asyncio.get_running_loop().create_future()
+        letter.done.add_done_callback(self._probe_posted)
+        self._is_probing = True
+        self.publisher.post(letter)
+
+    def _probe_posted(self, done: asyncio.Future[int]) -> None:
+        self._is_probing = False
+        link = self.subscriber.connector.link
+        is_taken = not done.cancelled() and done.exception() is None
+        if is_taken and link is not None and link.silence >= hearing.PROBE:
+            self._silent_looks = 0
+
+    def _ask_role(self) -> None:
+        link = self.publisher.connector.link
+        if link is not None:
+            link.write(command(b"ROLE"), [partial(self._learn_role, link)])
+
+    def _learn_role(self, link: Link, role: object) -> None:
+        if _is_replica(role):
+            link.abort()
+            heard_by = self.subscriber.connector.link
+            if heard_by is not None:
+                heard_by.abort()
+
+    def _connectors(self) -> list[Connector]:
+        both = [self.publisher.connector]
+        return [*both, self.subscriber.connector] if self.is_hearing else both
+
+
+async def _asked(link: Link, *words: bytes) -> Reply:
+    """Return what the server says of itself; None where we may not ask."""
+    try:
+        return await link.ask(*words)
+    except Refusal:
+        return None
+
+
+def _is_replica(role: object) -> bool:
+    return isinstance(role, list) and bool(role) and role[0] == b"slave"

@@ -1,0 +1,282 @@
+"""Hears what one server has for this process, and knows when it may have missed something.
+
+A topic is subscribed to once, however many want it. Nobody is told that a topic is heard before the
+server has said so; on a slow link a message sent a moment later would be lost otherwise. What is
+not wanted any more is let go of a second later, so that who leaves and comes back costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple
+
+from arcly_channels.exceptions import RelayOutcomeUnknown
+from arcly_channels.relay.connector import Connector
+from arcly_channels.relay.link import Link, Reply, command
+
+BATCH = 512
+"""How many topics one command names."""
+
+LINGER = 1.0
+"""Seconds for which a topic that nobody wants is heard yet."""
+
+TIMEOUT = 1.0
+"""Seconds within which the server should say that a topic is heard."""
+
+PROBE = 1.0
+"""Seconds without a byte after which the link is put to the test, and that the test may take."""
+
+
+class Verbs(NamedTuple):
+    """How a server is told to send what is on a topic, and how its messages begin."""
+
+    subscribe: str = "subscribe"
+    unsubscribe: str = "unsubscribe"
+    message: str = "message"
+
+
+class Hearing(enum.Enum):
+    """How far a topic is."""
+
+    WANTED = enum.auto()
+    """It is to be subscribed to, or was: the server has not said so yet."""
+    HEARD = enum.auto()
+    ENDING = enum.auto()
+    """It was unsubscribed from, and the server has not said so yet."""
+
+
+class Topic:
+    """A name that messages are published under. It is kept while it has a pin, or is wanted."""
+
+    __slots__ = ("heard", "name", "pins", "state")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.state = Hearing.WANTED
+        self.pins = 0
+        self.heard: asyncio.Future[None] | None = None
+        """For all who wait until it is heard. It outlives the link."""
+
+
+class Subscriber:
+    """The way in from one server. Belongs to one event loop.
+
+    `on_message` is called with a topic and what was published under it. `is_wanted` says whether a
+    topic that has no pin is to be kept. `on_return` is called when all topics are heard again after
+    a link was lost, with the Unix time at which the last byte came by it.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[Link]],
+        verbs: Verbs,
+        *,
+        on_message: Callable[[bytes, bytes], None],
+        is_wanted: Callable[[bytes], bool],
+        on_lost: Callable[[], None],
+        on_return: Callable[[float], None],
+    ) -> None:
+        self.connector = Connector(dial, self._go_up, self._go_down)
+        self._on_message = on_message
+        self._is_wanted = is_wanted
+        self._on_lost = on_lost
+        self._on_return = on_return
+        self._subscribe, self._unsubscribe = verbs.subscribe.upper(), verbs.unsubscribe.upper()
+        self._on_reply: dict[bytes, Callable[[bytes, Any], None]] = {
+            verbs.message.encode(): self._message,
+            verbs.subscribe.encode(): self._subscribed,
+            verbs.unsubscribe.encode(): self._unsubscribed,
+        }
+        self._loop = asyncio.get_running_loop()
+        self._topics: dict[bytes, Topic] = {}
+        self._unheard = 0
+        """How many topics are to be heard and are not, of those there were when a link came up."""
+        self._asked: list[bytes] = []
+        """What is to be subscribed to at the end of this turn of the loop."""
+        self._idle: dict[bytes, float] = {}
+        """Which topics nobody may want, and when to look again; the next comes first."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._link: Link | None = None
+        """The last that there was."""
+        self._missing_since: float | None = None
+        """When the last byte came before a link was lost, until all topics are heard again."""
+
+    def __len__(self) -> int:
+        """The number of topics."""
+        return len(self._topics)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether nothing is heard, and it is known that this will take a while."""
+        return self.connector.is_down
+
+    def state_of(self, name: bytes) -> Hearing | None:
+        """Return how far a topic is; None where there is none."""
+        topic = self._topics.get(name)
+        return None if topic is None else topic.state
+
+    async def follow(self, names: Iterable[bytes]) -> None:
+        """Pin topics, and return when all of them are heard.
+
+        Where it is known that there is no link, return at once: whatever is missed until there is
+        one will be a gap. Raises `RelayOutcomeUnknown` when the server does not answer, and then
+        nothing is pinned.
+        """
+        topics = [self._pin(name) for name in names]
+        try:
+            waits = {topic.heard for topic in topics if topic.heard is not None}
+            if waits and not self.is_down:
+                await asyncio.wait(waits, timeout=TIMEOUT)
+                if not all(each.done() for each in waits) and self.connector.link is not None:
+                    raise RelayOutcomeUnknown("the server does not say that the group is heard")
+            if self.connector.link is None and self._missing_since is None:
+                self._missing_since = time.time()
+        except BaseException:
+            self.unfollow(topic.name for topic in topics)
+            raise
+
+    def pin_for_ever(self, name: bytes) -> None:
+        """Pin a topic, and do not wait until it is heard."""
+        self._pin(name)
+
+    def unfollow(self, names: Iterable[bytes]) -> None:
+        """Take back a pin of each topic."""
+        for name in names:
+            topic = self._topics.get(name)
+            if topic is not None:
+                topic.pins -= 1
+                self.look_at(name)
+
+    def look_at(self, name: bytes) -> None:
+        """Let go of a topic, a while later, if nobody wants it now and then."""
+        topic = self._topics.get(name)
+        if topic is None or self._keeps(topic):
+            return
+        self._idle.setdefault(name, time.monotonic() + LINGER)
+        if self._timer is None:
+            self._timer = self._loop.call_later(LINGER, self._look_at_idle)
+
+    def start(self) -> None:
+        """Begin to hear. Idempotent."""
+        self.connector.start()
+
+    async def stop(self) -> None:
+        """End the link; who waits for a topic is told."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self.connector.stop()
+        for topic in self._topics.values():
+            if topic.heard is not None and not topic.heard.done():
+                topic.heard.set_result(None)
+        self._topics.clear()
+        self._idle.clear()
+
+    # Inside
+
+    def _pin(self, name: bytes) -> Topic:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name)
+            self._ask_for(topic)
+        elif topic.state is Hearing.ENDING:
+            self._ask_for(topic)
+        topic.pins += 1
+        return topic
+
+    def _ask_for(self, topic: Topic) -> None:
+        topic.state = Hearing.WANTED
+        if topic.heard is None:
+            topic.heard = self._loop.create_future()
+        if not self._asked:
+            self._loop.call_soon(self._ask)
+        self._asked.append(topic.name)
+
+    def _ask(self) -> None:
+        asked, self._asked = self._asked, []
+        if self.connector.link is not None:
+            self._tell(self._subscribe, [name for name in asked if name in self._topics])
+
+    def _tell(self, verb: str, names: list[bytes]) -> None:
+        link = self.connector.link
+        if link is not None and names:
+            batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
+            link.write(b"".join([command(verb, *batch) for batch in batches]))
+
+    def _keeps(self, topic: Topic) -> bool:
+        return topic.pins > 0 or self._is_wanted(topic.name)
+
+    def _look_at_idle(self) -> None:
+        now, ended = time.monotonic(), list[bytes]()
+        while self._idle and (name := next(iter(self._idle))) and self._idle[name] <= now:
+            del self._idle[name]
+            topic = self._topics.get(name)
+            if topic is None or self._keeps(topic):
+                continue
+            if topic.state is Hearing.HEARD:
+                topic.state = Hearing.ENDING
+                ended.append(name)
+            elif topic.state is Hearing.WANTED:
+                self._idle[name] = now + LINGER  # It is on its way.
+        self._tell(self._unsubscribe, ended)
+        wait = next(iter(self._idle.values())) - now if self._idle else 0
+        self._timer = self._loop.call_later(wait, self._look_at_idle) if self._idle else None
+
+    # What the link says
+
+    def _go_up(self, link: Link) -> None:
+        self._link = link
+        link.on_push = self._take
+        kept = [topic for topic in self._topics.values() if self._keeps(topic)]
+        self._topics = {topic.name: topic for topic in kept}
+        for topic in kept:
+            topic.state = Hearing.WANTED
+        self._asked.clear()
+        self._unheard = len(kept)
+        self._tell(self._subscribe, [topic.name for topic in kept])
+        self._come_back()
+
+    def _go_down(self) -> None:
+        for topic in self._topics.values():
+            topic.state = Hearing.WANTED
+            if topic.heard is None:
+                topic.heard = self._loop.create_future()
+        if self._missing_since is None and self._link is not None:
+            self._missing_since = time.time() - self._link.silence
+        self._on_lost()
+
+    def _come_back(self) -> None:
+        """Report the end of a gap, when there was one and all is heard again."""
+        if not self._unheard and self._missing_since is not None:
+            since, self._missing_since = self._missing_since, None
+            self._on_return(since)
+
+    def _take(self, reply: Reply) -> None:
+        if isinstance(reply, list) and len(reply) == 3 and (take := self._on_reply.get(reply[0])):
+            take(reply[1], reply[2])
+        elif isinstance(reply, Exception) and self.connector.link is not None:
+            self.connector.problem = f"the server refuses to be listened to: {reply}"
+            self.connector.link.abort()
+
+    def _message(self, name: bytes, data: bytes) -> None:
+        self._on_message(name, data)
+
+    def _subscribed(self, name: bytes, number: int) -> None:
+        topic = self._topics.get(name)
+        if topic is None or topic.state is not Hearing.WANTED:
+            return
+        topic.state = Hearing.HEARD
+        heard, topic.heard = topic.heard, None
+        if heard is not None and not heard.done():
+            heard.set_result(None)
+        if self._unheard:
+            self._unheard -= 1
+            self._come_back()
+
+    def _unsubscribed(self, name: bytes, number: int) -> None:
+        topic = self._topics.get(name)
+        if topic is not None and topic.state is Hearing.ENDING:
+            del self._topics[name]

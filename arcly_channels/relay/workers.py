@@ -1,0 +1,219 @@
+"""Channels that workers share: a list in Redis each, of which every message goes to one reader.
+
+A message is pushed with the time at which it expires, by the clock of the server. It is popped for
+a reader that waits in this process, and pushed back to where it was if that is gone by then. A
+process that dies in between takes it with it: at most once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE
+from arcly_channels.relay.contract import Kind
+from arcly_channels.relay.home import Home
+from arcly_channels.relay.letters import Letter
+from arcly_channels.relay.link import Link, Reply, command
+from arcly_channels.relay.post import Post
+from arcly_channels.relay.shards import Shards
+
+logger = logging.getLogger(__name__)
+
+POLL = 1
+"""Seconds after which a pop that finds nothing ends, so that it can be seen who waits yet."""
+
+ANSWER = 5.0
+"""Seconds within which the server must say something."""
+
+_STAMP = 13
+"""How many digits a time in milliseconds has, until the year 2286."""
+
+_PUSH = b"""\
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[4] ~= '' and not redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[3]) then
+    return {1, 0}
+end
+local expired = 0
+local first = redis.call('LINDEX', KEYS[1], 0)
+while first and tonumber(string.sub(first, 1, 13)) <= now do
+    redis.call('LPOP', KEYS[1])
+    expired = expired + 1
+    first = redis.call('LINDEX', KEYS[1], 0)
+end
+if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[2]) then
+    return {0, expired}
+end
+redis.call('RPUSH', KEYS[1], string.format('%013.0f', now + ARGV[3]) .. ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return {1, expired}
+"""
+"""Pushes a message, unless the list is full, or what the mark stands for was pushed before."""
+
+
+class Workers:
+    """The channels that workers share, as one process sees them. For use in any thread.
+
+    `take` is called with a channel and what was pushed, in the loop of the links, for a reader that
+    waits; `count` with `full` or `expired`, and how many messages that was. `expiry` is how many
+    seconds a message is kept.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        post: Post,
+        base: bytes,
+        *,
+        expiry: float,
+        take: Callable[[str, bytes], None],
+        count: Callable[[str, int], None],
+    ) -> None:
+        self._home = home
+        self._post = post
+        self._base = base
+        self._milliseconds = max(1, round(min(expiry, 10**9) * 1000))
+        self._take = take
+        self._count = count
+        self._waiting: Counter[str] = Counter()
+        self._readers: dict[str, asyncio.Task[None]] = {}
+
+    # Pushing
+
+    async def push(self, channel: str, data: bytes, capacity: int) -> bool:
+        """Put a message on a channel; return False when it is full.
+
+        Raises `RelayUnavailable` or `RelayOutcomeUnknown`.
+        """
+        return self._learn(await self._post.send(self._letter(channel, data, capacity)))
+
+    def push_now(self, channel: str, data: bytes, capacity: int) -> bool:
+        """Do the same in a thread. In a running event loop a full channel is counted only."""
+        reply = self._post.send_now(self._letter(channel, data, capacity, on_reply=self._note))
+        return True if reply is None else self._learn(reply)
+
+    def push_once(self, channel: str, data: bytes, capacity: int, mark: str) -> None:
+        """Put a message on a channel that no process has put there with the same mark."""
+        self._post.drop_in(self._letter(channel, data, capacity, mark, on_reply=self._note))
+
+    # Reading
+
+    @contextlib.asynccontextmanager
+    async def reading(self, channel: str) -> AsyncIterator[None]:
+        """Have what is on a channel taken, as long as this lasts."""
+        self._home.enter()
+        self._home.call(partial(self._begin, channel))
+        try:
+            yield
+        finally:
+            self._home.call(partial(self._end, channel))
+
+    async def stop(self) -> None:
+        """Take nothing more, and wait until what was taken is in good hands."""
+        if self._readers:
+            await self._home.run(self._end_all)
+
+    async def clear(self) -> None:
+        """Remove every message on every channel, whatever process has pushed it."""
+        await self._home.run(self._clear)
+
+    # Inside
+
+    def _list(self, channel: str) -> bytes:
+        return b"%bw:{%b}" % (self._base, channel.encode())
+
+    def _letter(
+        self,
+        channel: str,
+        data: bytes,
+        capacity: int,
+        mark: str = "",
+        on_reply: Callable[[Reply], None] | None = None,
+    ) -> Letter:
+        key = self._list(channel)
+        keys = (key, b"%b:%b" % (key, mark.encode()))
+        push = command(b"EVAL", _PUSH, 2, *keys, data, capacity, self._milliseconds, mark)
+        return Letter(key, Kind.SEND, 0, data, command=push, on_reply=on_reply)
+
+    def _learn(self, reply: Reply) -> bool:
+        """Count what has expired; return whether the message was taken."""
+        is_taken, expired = reply
+        if expired:
+            self._count("expired", expired)
+        return bool(is_taken)
+
+    def _note(self, reply: Reply) -> None:
+        if not self._learn(reply):
+            self._count("full", 1)
+
+    def _begin(self, channel: str, shards: Shards) -> None:
+        self._waiting[channel] += 1
+        if channel not in self._readers:
+            dial = shards.of(self._list(channel)).dial
+            task = asyncio.get_running_loop().create_task(self._read(channel, dial))
+            self._readers[channel] = task
+            task.add_done_callback(lambda task: self._readers.pop(channel, None))
+
+    def _end(self, channel: str, shards: Shards) -> None:
+        self._waiting[channel] -= 1
+        if self._waiting[channel] <= 0:
+            del self._waiting[channel]
+
+    async def _end_all(self, shards: Shards) -> None:
+        self._waiting.clear()
+        if self._readers:
+            await asyncio.wait(self._readers.values(), timeout=POLL + ANSWER)
+
+    async def _clear(self, shards: Shards) -> None:
+        for shard in shards:
+            link = await shard.dial()
+            try:
+                cursor = b"0"
+                while True:
+                    scan = link.ask(b"SCAN", cursor, b"MATCH", self._base + b"w:*", b"COUNT", 1000)
+                    cursor, keys = await asyncio.wait_for(scan, ANSWER)
+                    if keys:
+                        await asyncio.wait_for(link.ask(b"DEL", *keys), ANSWER)
+                    if cursor == b"0":
+                        break
+            finally:
+                link.abort()
+
+    async def _read(self, channel: str, dial: Callable[[], Awaitable[Link]]) -> None:
+        """Take messages for as long as somebody waits for one."""
+        pause, link = FIRST_PAUSE, None
+        try:
+            while channel in self._waiting:
+                try:
+                    if link is None or link.is_lost:
+                        link = await dial()
+                    await self._read_one(link, channel)
+                    pause = FIRST_PAUSE
+                except Exception as error:  # noqa: BLE001  # Told, and tried again.
+                    logger.warning("The messages on %s cannot be read: %s", channel, error)
+                    if link is not None:
+                        link.abort()
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            if link is not None:
+                link.abort()
+
+    async def _read_one(self, link: Link, channel: str) -> None:
+        key = self._list(channel)
+        found = await asyncio.wait_for(link.ask(b"BLPOP", key, POLL), ANSWER)
+        if found is None:
+            return
+        message: bytes = found[1]
+        seconds, microseconds = await asyncio.wait_for(link.ask(b"TIME"), ANSWER)
+        if int(message[:_STAMP]) <= int(seconds) * 1000 + int(microseconds) // 1000:
+            self._count("expired", 1)
+        elif channel in self._waiting:
+            self._take(channel, message[_STAMP:])
+        else:
+            await asyncio.wait_for(link.ask(b"LPUSH", key, message), ANSWER)
