@@ -9,6 +9,10 @@ from arcly_channels.exceptions import (
     InvalidRoom,
     LoopStalled,
     Refused,
+    RelayError,
+    RelayOutcomeUnknown,
+    RelayUnanswered,
+    RelayUnavailable,
 )
 from arcly_channels.gateway.consumer import GatewayConsumer
 from arcly_channels.gateway.disconnect import (
@@ -22,9 +26,13 @@ from arcly_channels.gateway.disconnect import (
 from arcly_channels.gateway.publish import (
     abroadcast,
     abroadcast_to_room,
+    aconnection_count,
+    aroom_size,
     asend_to,
     broadcast,
     broadcast_to_room,
+    connection_count,
+    room_size,
     send_to,
 )
 from arcly_channels.gateway.subscriptions import subscribe
@@ -43,19 +51,27 @@ __all__ = [
     "InvalidRoom",
     "LoopStalled",
     "Refused",
+    "RelayError",
+    "RelayOutcomeUnknown",
+    "RelayUnanswered",
+    "RelayUnavailable",
     "__version__",
     "abroadcast",
     "abroadcast_to_room",
+    "aconnection_count",
     "adisconnect_tenant",
     "adisconnect_token",
     "adisconnect_user",
+    "aroom_size",
     "asend_to",
     "broadcast",
     "broadcast_to_room",
+    "connection_count",
     "disconnect_tenant",
     "disconnect_token",
     "disconnect_user",
     "group_name",
+    "room_size",
     "send_to",
     "subscribe",
 ]

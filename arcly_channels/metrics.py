@@ -24,6 +24,7 @@ from arcly_channels.identity.refusal import refusals
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.reasons import DisconnectReason, Limit
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.relay.stats import Stats
 from arcly_channels.rooms import is_room
 from arcly_channels.wire.protocol import ERRORS
 
@@ -48,6 +49,7 @@ class LayerCollector:
         yield from _now(registries)
         yield from _inbound(tally)
         yield from _of_loops(registries, tally)
+        yield from _of_relays([stats for layer in layers if (stats := layer.relay.look())])
 
 
 def _of_connections(registries: list[ConnectionRegistry], tally: Tally) -> Iterator[Metric]:
@@ -156,6 +158,42 @@ def _of_loops(registries: list[ConnectionRegistry], tally: Tally) -> Iterator[Me
         "How long senders waited for clients that are behind.",
         count_value=sum(registry.pacer.waits for registry in registries),
         sum_value=sum(registry.pacer.waited for registry in registries),
+    )
+
+
+def _of_relays(found: list[Stats]) -> Iterator[Metric]:
+    """Yield what the ways to other processes count; all is 0 where there are none."""
+    stats = Stats()
+    for each in found:
+        stats.absorb(each)
+    yield _gauge("arcly_relay_links", "Links to the servers of relays that are up.", stats.links)
+    yield _gauge("arcly_relay_links_wanted", "Links that there should be.", stats.links_wanted)
+    yield _gauge("arcly_relay_subscriptions", "Names that this process hears.", stats.subscriptions)
+    parcels = {"in": stats.parcels_in, "out": stats.parcels_out}
+    yield _by_label(
+        "arcly_relay_parcels", "What went to other processes, and came.", "direction", parcels
+    )
+    sizes = {"in": stats.bytes_in, "out": stats.bytes_out}
+    yield _by_label("arcly_relay_bytes", "The bytes of that.", "direction", sizes)
+    yield _by_label(
+        "arcly_relay_dropped",
+        "What went no further, or could not be read.",
+        "reason",
+        stats.dropped,
+    )
+    yield CounterMetricFamily(
+        "arcly_relay_unknown_outcomes",
+        "What was written, and may have arrived or not.",
+        value=stats.unknown,
+    )
+    yield CounterMetricFamily(
+        "arcly_relay_gaps", "How often messages may have been missed.", value=stats.gaps
+    )
+    yield HistogramMetricFamily(
+        "arcly_relay_lag_seconds",
+        "How long what has come was under way, by the clocks of both ends.",
+        buckets=_buckets(stats.lag),
+        sum_value=stats.lag.seconds,
     )
 
 

@@ -32,6 +32,7 @@ HOOKS: dict[str, tuple[str, ...]] = {
     "may_join": ("room",),
     "on_connect": (),
     "on_refresh": (),
+    "on_gap": ("gap",),
     "on_disconnect": ("code",),
 }
 """The coroutines that a gateway overrides, and what they are given."""

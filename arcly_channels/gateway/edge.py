@@ -27,14 +27,15 @@ from arcly_channels.layers.configured import gateway_layer
 from arcly_channels.layers.message import Message
 from arcly_channels.layers.processes import presence
 from arcly_channels.reasons import DisconnectReason
+from arcly_channels.relay.contract import Gap
 from arcly_channels.session.drain import drain
 from arcly_channels.session.guard import Guard
 from arcly_channels.session.session import Session, State
 from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport, unheard
 from arcly_channels.wire.envelope import Frame, limited, size_of
-from arcly_channels.wire.events import EVENT
-from arcly_channels.wire.protocol import SUBPROTOCOL
+from arcly_channels.wire.events import EVENT, GAP_MESSAGE
+from arcly_channels.wire.protocol import SUBPROTOCOL, gap_frame
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,13 @@ class SessionConsumer(ReportingConsumer):
 
     async def on_refresh(self) -> None:
         """Act on new `claims`, which are in force: leave the rooms that they do not allow, say."""
+
+    async def on_gap(self, gap: Gap) -> None:
+        """Act on messages that may be missing: send the client what is true now, say.
+
+        Called when the way to the other processes was broken, and works again. A client of
+        `arcly.v1` has been told by then; see `RedisChannelLayer`.
+        """
 
     async def on_disconnect(self, code: int) -> None:
         """Say goodbye, just before the client is unregistered.
@@ -231,6 +239,15 @@ class SessionConsumer(ReportingConsumer):
         await self.disconnect(code)
         raise StopConsumer
 
+    async def gateway_gap(self, message: Message) -> None:
+        """Tell the client, and the gateway, that messages may be missing."""
+        gap = Gap(message["since"], message["until"], message["why"])
+        client = self._gateway_session.client
+        if client is not None:
+            if client.is_v1:
+                await self.channel_layer.send_frame(client.id, gap_frame(gap.since, gap.until))
+            await self.on_gap(gap)
+
     # Inside
 
     async def _put_off(self, message: Message, seconds: float) -> None:
@@ -274,7 +291,8 @@ class SessionConsumer(ReportingConsumer):
 
     async def _open(self, *, is_v1: bool) -> None:
         """Register the accepted socket."""
-        presence.gateway_opened(self.scope)
+        if not self.channel_layer.reaches_others:
+            presence.gateway_opened(self.scope)
         settings = get_settings()
         peer = Peer(
             self.scope,
@@ -332,7 +350,7 @@ class SessionConsumer(ReportingConsumer):
 
     async def _take(self, message: Message) -> None:
         """Handle a message of another consumer, or of whoever knows the channel or a group."""
-        if message.get("type") == EVENT or self._is_handled(handler_name(message)):
+        if message.get("type") in (EVENT, GAP_MESSAGE) or self._is_handled(handler_name(message)):
             await self._gateway_turns.take(self.dispatch, message)
         else:
             self._complain(message)

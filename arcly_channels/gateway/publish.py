@@ -1,13 +1,16 @@
-"""Events to clients from anywhere in the server's process: views, signals, threads.
+"""Events to clients from anywhere: views, signals, threads; with a relay, from any process.
 
 The plain functions never wait in a running event loop; in a plain thread they wait while a burst is
-ahead of clients that read. The `a…` twins are for async code and wait there instead. All raise
-`EnvelopeError`, `InvalidRoom`, or `ImproperlyConfigured` when the default layer is not ours.
+ahead of clients that read, and until the relay has the event. The `a…` twins are for async code and
+wait there instead. All raise `EnvelopeError`, `InvalidRoom`, what the relay raises where there is
+one, or `ImproperlyConfigured` when the default layer is not ours.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from asgiref.sync import async_to_sync
 
 from arcly_channels.layers.base import GatewayLayer
 from arcly_channels.layers.configured import gateway_layer
@@ -71,9 +74,37 @@ async def asend_to(channel_name: str, event: str, data: Any = None) -> None:
     await _layer().send(channel_name, _message(event, data))
 
 
+def room_size(room: str, *, tenant: TenantLike | None = None, namespace: str | None = None) -> int:
+    """Return how many clients are in `room` of `tenant`, in all processes.
+
+    The others are asked; raises `RelayUnanswered` when one gives no answer within a second. Not for
+    a running event loop, where this is a `RuntimeError`.
+    """
+    return async_to_sync(aroom_size)(room, tenant=tenant, namespace=namespace)
+
+
+async def aroom_size(
+    room: str, *, tenant: TenantLike | None = None, namespace: str | None = None
+) -> int:
+    """Do what `room_size` does, in async code."""
+    return await gateway_layer().group_size(group_name(room, tenant, namespace=namespace))
+
+
+def connection_count() -> int:
+    """Return how many clients are connected, in all processes; see `room_size`."""
+    return async_to_sync(aconnection_count)()
+
+
+async def aconnection_count() -> int:
+    """Do what `connection_count` does, in async code."""
+    return await gateway_layer().connection_count()
+
+
 def _layer() -> GatewayLayer:
-    presence.published()
-    return gateway_layer()
+    layer = gateway_layer()
+    if not layer.reaches_others:
+        presence.published()
+    return layer
 
 
 def _message(event: str, data: Any) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from arcly_channels.conf import settings as conf
 from arcly_channels.conf.identity import TENANT_ID_HINT, is_tenant_id
 from arcly_channels.fork import ForkSafeLock
 from arcly_channels.identity.claims import Claims
-from arcly_channels.layers.configured import close_group_now
+from arcly_channels.layers import news
+from arcly_channels.layers.configured import close_group_now, tell_all
 from arcly_channels.reasons import SUSPENDED
 from arcly_channels.rooms import lobby_name
 
@@ -59,7 +60,8 @@ class TenantRegistry:
     change made here lasts until the source is asked again, so make it there first. When the source
     fails, so does the request that asked it, and no older answer is used.
 
-    `on_suspended` is called with the id of a tenant after it stopped being served.
+    `on_changed` is called with a tenant that was changed here, so that other processes know, and
+    `on_suspended` with the id of one after it stopped being served.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class TenantRegistry:
         fallback: str | None = None,
         source: Source | None = None,
         cache_seconds: float = 60,
+        on_changed: Callable[[Tenant], object] = lambda tenant: None,
         on_suspended: Callable[[str], object] = lambda id: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,6 +79,7 @@ class TenantRegistry:
         self._fallback = fallback
         self._source = source
         self._cache_seconds = cache_seconds
+        self._on_changed = on_changed
         self._on_suspended = on_suspended
         self._clock = clock
         self._lock = ForkSafeLock()  # For those who change the snapshot.
@@ -115,22 +119,22 @@ class TenantRegistry:
         """Add a tenant or replace the one with its id; `tenant` is one, or the id of one."""
         if isinstance(tenant, str):
             tenant = Tenant(tenant, name, suspended)
-        with self._lock:
-            self._put(tenant)
-        if tenant.suspended:
-            self._on_suspended(tenant.id)
+        self.learn(tenant)
+        self._spread(tenant)
         return tenant
 
     def suspend(self, id: str) -> bool:
         """Serve a tenant no longer, and close its sockets with 4403; return whether it is known."""
-        is_known = self._change(id, suspended=True)
-        if is_known:
-            self._on_suspended(id)
-        return is_known
+        return self._change(id, suspended=True)
 
     def resume(self, id: str) -> bool:
         """Serve a suspended tenant again; return whether it is known."""
         return self._change(id, suspended=False)
+
+    def learn(self, tenant: Tenant) -> None:
+        """Take over what another process has changed, and has told everybody."""
+        with self._lock:
+            self._put(tenant)
 
     # The source
 
@@ -206,8 +210,18 @@ class TenantRegistry:
             tenant = self._snapshot.get(id)
             if tenant is None:
                 return False
-            self._put(dataclasses.replace(tenant, suspended=suspended))
+            tenant = dataclasses.replace(tenant, suspended=suspended)
+            self._put(tenant)
+        self._spread(tenant)
         return True
+
+    def _spread(self, tenant: Tenant) -> None:
+        """Tell of a change; the sockets of a suspended tenant are closed even if that fails."""
+        try:
+            self._on_changed(tenant)
+        finally:
+            if tenant.suspended:
+                self._on_suspended(tenant.id)
 
     def _put(self, tenant: Tenant) -> None:
         self._swap({**self._snapshot, tenant.id: tenant})
@@ -254,8 +268,20 @@ def _registry_of_settings() -> TenantRegistry:
         fallback=settings.TENANT_FALLBACK,
         source=source if callable(source) else None,
         cache_seconds=settings.TENANT_CACHE_SECONDS,
+        on_changed=lambda tenant: tell_all(_NEWS, dataclasses.asdict(tenant)),
         on_suspended=_close_sockets,
     )
+
+
+_NEWS = "tenant"
+"""The topic under which processes tell each other of a tenant that was changed."""
+
+
+def _learn(tenant: Mapping[str, Any]) -> None:
+    get_tenants().learn(Tenant(**tenant))
+
+
+news.listen(_NEWS, _learn)
 
 
 def _close_sockets(id: str) -> None:

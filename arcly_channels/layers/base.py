@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -263,6 +263,15 @@ class GatewayLayer(BaseChannelLayer):
         finally:
             self.relay.unfollow(group)
 
+    async def join_all(self, id: int, groups: Collection[str]) -> None:
+        """Put a gateway's connection into groups, of which all are heard when this returns."""
+        await self.relay.follow(*groups)
+        try:
+            for group in groups:
+                self.registry.join(id, group)
+        finally:
+            self.relay.unfollow(*groups)
+
     async def leave(self, id: int, group: str, last: Frame | None = None) -> bool:
         """Take a gateway's connection out of a group; return whether that changed anything.
 
@@ -311,6 +320,10 @@ class GatewayLayer(BaseChannelLayer):
         count = self._close(group, code, reason)
         await self.relay.carry(Parcel(Kind.CLOSE, EVERYONE, [group, code, reason]), None)
         return count
+
+    def tell_all(self, topic: str, what: Any) -> None:
+        """Tell the listeners in the other processes what is new about a topic; see `news`."""
+        self.relay.carry_now(Parcel(Kind.NEWS, EVERYONE, [topic, what]), None)
 
     def wait(self, channel: str) -> Waiter:
         """Return a future of the running loop, which is given the next message on a channel.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from arcly_channels.layers.base import GatewayLayer
 
-HINT = 'set its BACKEND to "arcly_channels.layers.LocalChannelLayer"'
+HINT = 'set its BACKEND to "arcly_channels.layers.LocalChannelLayer", or to "….RedisChannelLayer"'
 
 
 def gateway_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> GatewayLayer:
@@ -30,7 +32,9 @@ def gateway_layers() -> list[GatewayLayer]:
 
 
 def close_group_now(group: str, code: int, reason: str = "") -> int:
-    """Close every gateway's socket in `group`, in all layers; return how many were asked to close.
+    """Close every gateway's socket in `group`, in all layers and processes.
+
+    Returns how many in this process were asked to close.
 
     See `GatewayLayer.close_group_now`.
     """
@@ -40,3 +44,9 @@ def close_group_now(group: str, code: int, reason: str = "") -> int:
 async def close_group(group: str, code: int, reason: str = "") -> int:
     """Do what `close_group_now` does, in async code."""
     return sum([await layer.close_group(group, code, reason) for layer in gateway_layers()])
+
+
+def tell_all(topic: str, what: Any) -> None:
+    """Tell the listeners in the other processes what is new about a topic; see `layers.news`."""
+    for layer in gateway_layers():
+        layer.tell_all(topic, what)

@@ -255,7 +255,7 @@ class RedisChannelLayer(GatewayLayer):
             self._channels.send(channel, message)
 
     async def _receive_work(self, channel: str) -> Message:
-        async with self._workers.reading(channel):
+        with self._workers.reading(channel):
             return await self._channels.receive(channel)
 
 

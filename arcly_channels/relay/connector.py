@@ -37,7 +37,7 @@ class Connector:
     ) -> None:
         self.link: Link | None = None
         self.problem: str | None = None
-        """Why there is no link, once an attempt has failed."""
+        """Why there is no link, once an attempt to make one has failed."""
         self._dial = dial
         self._on_up = on_up
         self._on_down = on_down
@@ -47,8 +47,10 @@ class Connector:
 
     @property
     def is_down(self) -> bool:
-        """Whether there is no link, and was none for so long that nobody should wait for it."""
-        return self.link is None and time.monotonic() - self._since >= PATIENCE
+        """Whether there is no link, and nobody should wait for one: it was tried long enough."""
+        if self.link is not None or self.problem is None:
+            return False
+        return time.monotonic() - self._since >= PATIENCE
 
     def start(self) -> None:
         """Begin. Idempotent."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from arcly_channels.fanout.audience import Everyone, Group
+from arcly_channels.relay.stats import Stats
 
 T = TypeVar("T")
 
@@ -101,6 +102,10 @@ class Relay:
 
     def problem(self) -> str | None:
         """Return what keeps parcels from arriving at the moment, if anything does."""
+        return None
+
+    def look(self) -> Stats | None:
+        """Return what was counted, and what there is at the moment; None where that is nothing."""
         return None
 
     async def follow(self, *groups: str) -> None:

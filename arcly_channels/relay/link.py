@@ -36,7 +36,7 @@ class Link(asyncio.Protocol):
         self._last_byte = time.monotonic()
         self.is_lost = False
         self._transport = transport
-        self._keep = keep  # Who made the connection would close it when it goes.
+        self._keep = keep  # The writer of before would close it when it goes.
         self._reader = hiredis.Reader()
         self._expected: deque[OnReply] = deque()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from asyncio import _get_running_loop
+from contextlib import suppress
 from functools import partial
 
 from arcly_channels.exceptions import RelayOutcomeUnknown, RelayUnavailable
@@ -34,10 +35,13 @@ class Post:
             letter.done = done = asyncio.get_running_loop().create_future()
             await shards.post(letter)
             return await done
-        answered: concurrent.futures.Future[Reply] = concurrent.futures.Future()
-        letter.done = answered
-        self._home.call(partial(_post, letter))
-        return await asyncio.wrap_future(answered)
+        answered = self._hand_in(letter)
+        waiting = asyncio.wrap_future(answered)
+        try:
+            await asyncio.wait([waiting], timeout=TIMEOUT + GRACE)
+        finally:
+            _take_back(letter, answered)
+        return answered.result()
 
     def send_now(self, letter: Letter) -> Reply:
         """Do the same in a thread, which waits.
@@ -48,20 +52,11 @@ class Post:
         if _get_running_loop() is not None:
             self.drop_in(letter)
             return None
-        answered: concurrent.futures.Future[Reply] = concurrent.futures.Future()
-        letter.done = answered
-        self._home.enter()
-        self._home.call(partial(_post, letter))
-        try:
-            return answered.result(TIMEOUT + GRACE)
-        except concurrent.futures.TimeoutError:
-            if not answered.cancel():
-                return answered.result()  # It came just now.
-            why = "the event loop of the relay does not turn"
-            if letter.is_written:
-                raise RelayOutcomeUnknown(why) from None
-            letter.is_withdrawn = True
-            raise RelayUnavailable(why) from None
+        answered = self._hand_in(letter)
+        with suppress(concurrent.futures.TimeoutError):
+            answered.exception(TIMEOUT + GRACE)
+        _take_back(letter, answered)
+        return answered.result()
 
     def drop_in(self, letter: Letter) -> None:
         """Send a letter that nobody waits for."""
@@ -71,6 +66,21 @@ class Post:
         else:
             self._home.call(partial(_post, letter))
 
+    def _hand_in(self, letter: Letter) -> concurrent.futures.Future[Reply]:
+        answered: concurrent.futures.Future[Reply] = concurrent.futures.Future()
+        letter.done = answered
+        self._home.enter()
+        self._home.call(partial(_post, letter))
+        return answered
+
 
 def _post(letter: Letter, shards: Shards) -> None:
     shards.of(letter.subject).publisher.post(letter)
+
+
+def _take_back(letter: Letter, answered: concurrent.futures.Future[Reply]) -> None:
+    """Give up a letter that has no answer; raise what is known of it."""
+    if not answered.done() and answered.cancel():
+        letter.is_withdrawn = True
+        why = "the event loop of the relay does not turn"
+        raise RelayOutcomeUnknown(why) if letter.is_written else RelayUnavailable(why)

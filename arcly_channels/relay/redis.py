@@ -168,14 +168,12 @@ class RedisRelay(Relay):
         shards = self.home.shards or ()
         return next(filter(None, (shard.problem for shard in shards)), None)
 
-    def links(self) -> tuple[int, int]:
-        """Return how many links there are, and how many there should be."""
-        pairs = [shard.links() for shard in self.home.shards or ()]
-        return sum(up for up, _ in pairs), sum(wanted for _, wanted in pairs)
-
-    def subscriptions(self) -> int:
-        """Return how many topics this process hears."""
-        return sum(len(shard.subscriber) for shard in self.home.shards or ())
+    def look(self) -> Stats:
+        stats, shards = self.stats, tuple(self.home.shards or ())
+        links = [shard.links() for shard in shards]
+        stats.links, stats.links_wanted = (sum(each) for each in zip((0, 0), *links, strict=True))
+        stats.subscriptions = sum(len(shard.subscriber) for shard in shards)
+        return stats
 
     # What the shards ask; see `shard.Office`
 

@@ -60,8 +60,10 @@ class Server:
             await connection.disconnect(nowait=True)
             raise
         # redis-py has no public way to hand a connection over: `tests/unit/relay` pins this one.
-        transport = connection._writer.transport
-        link = Link(transport, connection)
+        writer = connection._writer
+        connection._reader = connection._writer = None  # It closes nothing any more.
+        transport = writer.transport
+        link = Link(transport, writer)
         transport.set_protocol(link)
         return link
 

@@ -21,7 +21,7 @@ DROPPED = (
 
 
 class Stats:
-    """The numbers of one relay since it was made."""
+    """The numbers of one relay since it was made, or the sums of several."""
 
     def __init__(self) -> None:
         self.parcels_out = self.bytes_out = 0
@@ -37,3 +37,12 @@ class Stats:
         self.links_wanted = 0
         """… and how many there should be."""
         self.subscriptions = 0
+        """How many topics are heard."""
+
+    def absorb(self, other: Stats) -> None:
+        """Add the numbers of another relay."""
+        for name, number in vars(other).items():
+            if isinstance(number, int):
+                setattr(self, name, getattr(self, name) + number)
+        self.dropped.update(other.dropped)
+        self.lag.absorb(other.lag)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE
@@ -103,8 +103,8 @@ class Workers:
 
     # Reading
 
-    @contextlib.asynccontextmanager
-    async def reading(self, channel: str) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def reading(self, channel: str) -> Iterator[None]:
         """Have what is on a channel taken, as long as this lasts."""
         self._home.enter()
         self._home.call(partial(self._begin, channel))
@@ -157,7 +157,6 @@ class Workers:
             dial = shards.of(self._list(channel)).dial
             task = asyncio.get_running_loop().create_task(self._read(channel, dial))
             self._readers[channel] = task
-            task.add_done_callback(lambda task: self._readers.pop(channel, None))
 
     def _end(self, channel: str, shards: Shards) -> None:
         self._waiting[channel] -= 1
@@ -201,6 +200,7 @@ class Workers:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
         finally:
+            del self._readers[channel]  # No await since it was seen that nobody waits.
             if link is not None:
                 link.abort()
 

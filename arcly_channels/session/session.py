@@ -355,8 +355,7 @@ class Session:
         """Join the groups through which the client is reached, and start its time."""
         if self.client is None:
             return
-        for group in self.guard.groups():
-            await self.layer.join(self.client.id, group)
+        await self.layer.join_all(self.client.id, self.guard.groups())
         self.guard.watch(self.close)
         try:
             self.guard.check_meanwhile()

@@ -26,6 +26,7 @@ JOIN = "gateway:join"
 JOINED = "gateway:joined"
 LEAVE = "gateway:leave"
 LEFT = "gateway:left"
+GAP = "gateway:gap"
 PING = "gateway:ping"
 PONG = "gateway:pong"
 BYE = "gateway:bye"
@@ -120,6 +121,11 @@ def welcome_frame(
 def room_frame(event: str, room: str, ref: Ref = None) -> Frame:
     """Make the note that a client has joined or left a room."""
     return encode(event, {"room": room}, ref=ref)
+
+
+def gap_frame(since: float, until: float) -> Frame:
+    """Make the note that messages may be missing, of whatever room, sent between two times."""
+    return encode(GAP, {"room": None, "since": since, "until": until})
 
 
 class V1:

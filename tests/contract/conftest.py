@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from django.utils.module_loading import import_string
+
+from arcly_channels.layers import LocalChannelLayer, RedisChannelLayer
+from tests.redis_servers import RedisServer
 
 MakeLayer = Callable[..., Any]
 
-LAYERS = {"local": "arcly_channels.layers.LocalChannelLayer"}
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A Redis server that the tests of a run share, each with a prefix of its own."""
+    with RedisServer() as server:
+        yield server
 
 
-@pytest.fixture(params=list(LAYERS.values()), ids=list(LAYERS))
+@pytest.fixture(params=["local", "redis"])
 async def make_layer(request: pytest.FixtureRequest) -> AsyncIterator[MakeLayer]:
     """Makes layers of the kind under test with a CONFIG, and closes them when the test is over."""
-    layer_class, made = import_string(request.param), []
+    make_one: Callable[..., Any] = LocalChannelLayer
+    if request.param == "redis":
+        url = request.getfixturevalue("redis").url
+        make_one = partial(RedisChannelLayer, hosts=[url], prefix=secrets.token_hex(4))
+    made: list[Any] = []
 
     def make(**config: Any) -> Any:
-        made.append(layer_class(**config))
+        made.append(make_one(**config))
         return made[-1]
 
     yield make

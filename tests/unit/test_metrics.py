@@ -139,7 +139,7 @@ async def test_labels_come_from_closed_sets(layer: LocalChannelLayer) -> None:
     assert labels["code"] == codes
     assert labels["event"] == {"echo", "refuse", "other"}
     assert labels["limit"] == {each.value for each in Limit}
-    assert labels.keys() == {"reason", "code", "event", "limit", "le"}
+    assert labels.keys() == {"reason", "code", "event", "limit", "direction", "le"}
 
 
 async def test_events_are_counted_by_the_names_that_were_subscribed_to(
