@@ -23,6 +23,18 @@ class EnvelopeError(ArclyError, ValueError):
         self.problem = problem
 
 
+class UnportableMessage(ArclyError, TypeError):
+    """A Channels message holds what no relay carries to another process. Nobody got it.
+
+    `path` names the offending value, as in `message.orders[3].total`, in one short line.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path} would not survive a relay between processes: {problem}")
+        self.path = path
+        self.problem = problem
+
+
 class MalformedFrame(ArclyError, ValueError):
     """An inbound frame is not an envelope. `ref` is the frame's own, when it has a valid one."""
 

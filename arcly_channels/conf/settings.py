@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
+from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
@@ -158,6 +159,12 @@ def project_digest() -> str:
     database = getattr(django_settings, "DATABASES", {}).get("default", {}).get("NAME")
     parts = (django_settings.SETTINGS_MODULE, getattr(django_settings, "BASE_DIR", None), database)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16, key=group_key()).hexdigest()
+
+
+def is_under_development() -> bool:
+    """Return whether DEBUG is on or tests run, set up by Django's runner or pytest-django."""
+    is_debug = django_settings.configured and bool(django_settings.DEBUG)  # A layer needs none.
+    return is_debug or hasattr(mail, "outbox")
 
 
 def problems(given: object) -> list[Problem]:

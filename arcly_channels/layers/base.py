@@ -125,9 +125,8 @@ class GatewayLayer(BaseChannelLayer):
 
         A `gateway.event` message to a gateway goes into its outbox as a frame.
         """
-        require_dict(message)
+        frame = self._frame_of(message)
         connection = self.registry.of_channel(channel)
-        frame = frame_of(message)
         if connection is None or frame is None:
             self._channels.send(channel, message)
         else:
@@ -194,9 +193,8 @@ class GatewayLayer(BaseChannelLayer):
 
     def send_now(self, channel: str, message: Message) -> None:
         """Do what `send` does."""
-        require_dict(message)
+        frame = self._frame_of(message)
         connection = self.registry.of_channel(channel)
-        frame = frame_of(message)
         if connection is None or frame is None:
             self._channels.send(channel, message)
         else:
@@ -442,9 +440,19 @@ class GatewayLayer(BaseChannelLayer):
 
     def _checked(self, group: str, message: Message) -> Frame | None:
         """Return the frame that a message for a group stands for, if it does."""
-        require_dict(message)
         self.require_valid_group_name(group)
-        return frame_of(message)
+        return self._frame_of(message)
+
+    def _frame_of(self, message: Message) -> Frame | None:
+        """Return the frame that a message stands for, if it does; any other is checked."""
+        require_dict(message)
+        frame = frame_of(message)
+        if frame is None:
+            self._check(message)
+        return frame
+
+    def _check(self, message: Message) -> None:
+        """Raise `TypeError` for a message that this layer is not to carry."""
 
     def _to_gateways(
         self, group: str | None, frame: Frame, exclude: int | None, places: list[Lane]

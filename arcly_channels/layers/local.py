@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from arcly_channels.conf.settings import is_under_development
 from arcly_channels.fork import runs_again_in_children
 from arcly_channels.layers.base import GatewayLayer
+from arcly_channels.layers.message import Message
 from arcly_channels.layers.options import refuses_unknown_options
 from arcly_channels.relay.contract import Relay
+from arcly_channels.wire.portable import check_portable
+
+ADVICE = ", or say strict=False in the layer's CONFIG if there will only ever be one process"
 
 
 class LocalChannelLayer(GatewayLayer):
@@ -23,6 +28,9 @@ class LocalChannelLayer(GatewayLayer):
     `SlowConsumer` after the backlog. Elsewhere `evict` means `drop_newest`.
     `shards` is how many locks the registry and the channels are split over (default: four for every
     processor).
+    A `strict` layer raises `UnportableMessage`, in the sender and before anybody gets the message,
+    for one that a relay between processes would not carry; None is strict while DEBUG is on and in
+    tests, as the first message finds it. What a `gateway.event` may hold is its encoder's matter.
 
     Every method may be called from any thread or event loop, and wakes receivers in theirs.
 
@@ -43,7 +51,11 @@ class LocalChannelLayer(GatewayLayer):
         *,
         overflow: str = "evict",
         shards: int | None = None,
+        strict: bool | None = None,
     ) -> None:
+        if not isinstance(strict, bool | None):
+            raise TypeError(f"strict is True, False or None, not {strict!r}")
+        self._is_strict = strict
         super().__init__(
             Relay(),
             expiry=expiry,
@@ -57,3 +69,9 @@ class LocalChannelLayer(GatewayLayer):
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Return a channel name that nobody has or can guess, for a consumer of this process."""
         return self._new_channel(prefix)
+
+    def _check(self, message: Message) -> None:
+        if self._is_strict is None:  # Not before: a layer may be made before the tests are set up.
+            self._is_strict = is_under_development()
+        if self._is_strict:
+            check_portable(message, ADVICE)

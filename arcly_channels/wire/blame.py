@@ -36,18 +36,18 @@ def blame(envelope: dict[str, Any], convert: Default) -> EnvelopeError:
         found = _culprit(value, convert, deadline)
         if found is None:
             end = "…" if perf_counter() > deadline else ""
-            return EnvelopeError(_cut(path) + end, problem)
+            return EnvelopeError(cut(path) + end, problem)
         key, child = found
         below = _problem(child, convert)
         if below is None:
-            return _blame_key(path, value, key, convert) or EnvelopeError(_cut(path), problem)
-        path, value, problem = path + _step(value, key), child, below
-    return EnvelopeError(_cut(path), "it contains itself or is nested too deeply")
+            return _blame_key(path, value, key, convert) or EnvelopeError(cut(path), problem)
+        path, value, problem = path + step(value, key), child, below
+    return EnvelopeError(cut(path), "it contains itself or is nested too deeply")
 
 
 def _blame_key(path: str, value: Any, key: Any, convert: Default) -> EnvelopeError | None:
     problem = _problem({key: None}, convert) if isinstance(value, dict) else None
-    return EnvelopeError(_cut(f"{path}.<key {shown(key)}>"), problem) if problem else None
+    return EnvelopeError(cut(f"{path}.<key {shown(key)}>"), problem) if problem else None
 
 
 def _culprit(value: Any, convert: Default, deadline: float) -> tuple[Any, Any] | None:
@@ -77,13 +77,13 @@ def _values(items: list[tuple[Any, Any]]) -> list[Any]:
     return [value for _, value in items]
 
 
-def _step(value: Any, key: Any) -> str:
+def step(value: Any, key: Any) -> str:
     """Return how the path goes on from `value` to what is at `key`."""
     is_plain = isinstance(key, str) and key.isidentifier() and len(key) <= _brief.maxstring
     return f".{key}" if is_plain else f"[{shown(key)}]"
 
 
-def _cut(path: str) -> str:
+def cut(path: str) -> str:
     """Return a path without the middle of it when it is long."""
     path = path.lstrip(".")
     half = _MAX_PATH // 2

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import decimal
 import gc
 import re
 import threading
 import time
-import types
-import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -546,17 +542,7 @@ async def test_change_by_the_sender_of_a_group_message_is_not_seen(layer: Any) -
 
 @pytest.mark.parametrize(
     "value",
-    [
-        "flat",
-        [1],
-        {"a": {"b": [1]}},
-        bytearray(b"bytes"),
-        {1, 2},
-        types.SimpleNamespace(parts=[1]),
-        decimal.Decimal("1.5"),
-        datetime.timedelta(1),
-        uuid.UUID(int=1),
-    ],
+    ["flat", [1], {"a": {"b": [1]}}, b"bytes"],
     ids=lambda value: type(value).__name__,
 )
 async def test_each_member_gets_a_message_of_its_own(layer: Any, value: Any) -> None:
@@ -572,10 +558,10 @@ async def test_each_member_gets_a_message_of_its_own(layer: Any, value: Any) -> 
 
 
 async def test_change_by_a_receiver_is_not_seen_by_the_sender(layer: Any) -> None:
-    message: dict[str, Any] = {"type": "x", "object": types.SimpleNamespace(parts=[1])}
+    message: dict[str, Any] = {"type": "x", "nested": {"list": [1]}}
     await layer.send("channel", message)
-    (await soon(layer.receive("channel")))["object"].parts.append(2)
-    assert message["object"].parts == [1]
+    (await soon(layer.receive("channel")))["nested"]["list"].append(2)
+    assert message["nested"]["list"] == [1]
 
 
 # Receivers
@@ -1158,12 +1144,6 @@ def test_option_that_cannot_be_used_is_named(
 def test_unknown_option_is_a_type_error(make_layer: MakeLayer) -> None:
     with pytest.raises(TypeError, match="misspelt"):
         make_layer(misspelt=1)
-
-
-@pytest.mark.parametrize("option", ["hosts", "prefix", "symmetric_encryption_keys"])
-def test_option_of_channels_redis_is_to_be_dropped(make_layer: MakeLayer, option: str) -> None:
-    with pytest.raises(TypeError, match=f"{option} .* drop it"):
-        make_layer(**{option: []})
 
 
 def test_extensions_are_a_list_as_those_of_channels(layer: Any) -> None:

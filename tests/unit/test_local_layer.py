@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import decimal
 import threading
+import types
+import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core import mail
 
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.exceptions import EnvelopeError
+from arcly_channels.exceptions import EnvelopeError, UnportableMessage
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import EVICTED
 from arcly_channels.layers.stall import STALL
 from arcly_channels.wire.envelope import Frame
 from tests.waiting import DEADLINE, eventually, soon, turns
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 EVENT = {"type": "gateway.event", "event": "news", "data": [1]}
 NEWS = '{"event":"news","data":[1]}'
@@ -394,3 +402,117 @@ async def test_future_of_a_closed_loop_keeps_no_message_from_another(
     await turns()
     await layer.send(CHANNEL, PLAIN)
     assert await soon(receiver) == PLAIN
+
+
+# Messages that no relay would carry
+
+
+UNPORTABLE = {"type": "plain.message", "values": [types.SimpleNamespace(parts=[1])]}
+
+
+@pytest.fixture
+def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes it look as if no tests had been set up; DEBUG is off as it is."""
+    monkeypatch.delattr(mail, "outbox")
+
+
+@pytest.mark.parametrize("strict", [True, None])
+async def test_strict_layer_refuses_what_no_relay_would_carry(strict: bool | None) -> None:
+    layer = LocalChannelLayer(strict=strict)
+    connect(layer)
+    for channel in (CHANNEL, "plain"):
+        await layer.group_add("room", channel)
+    with pytest.raises(UnportableMessage):
+        await layer.send("plain", UNPORTABLE)
+    with pytest.raises(UnportableMessage):
+        layer.send_now("plain", UNPORTABLE)
+    with pytest.raises(UnportableMessage):
+        await layer.group_send("room", UNPORTABLE)
+    with pytest.raises(UnportableMessage):
+        layer.group_send_now("room", UNPORTABLE)
+    assert not layer.channels["plain"]
+
+
+async def test_refusal_says_where_and_why_and_what_to_do() -> None:
+    with pytest.raises(TypeError) as raised:
+        await LocalChannelLayer().send("plain", UNPORTABLE)
+    assert str(raised.value) == (
+        "message.values[0] would not survive a relay between processes: it is of the type "
+        "SimpleNamespace; send its key or its text, or say strict=False in the layer's CONFIG if "
+        "there will only ever be one process"
+    )
+
+
+@pytest.mark.usefixtures("in_production")
+@pytest.mark.parametrize(("strict", "debug"), [(None, False), (False, True)])
+async def test_layer_that_is_not_strict_carries_anything(
+    settings: Settings, strict: bool | None, debug: bool
+) -> None:
+    settings.DEBUG = debug
+    layer = LocalChannelLayer(strict=strict)
+    await layer.send("plain", UNPORTABLE)
+    assert await soon(layer.receive("plain")) == UNPORTABLE
+
+
+@pytest.mark.usefixtures("in_production")
+async def test_layer_is_strict_while_debug_is_on(settings: Settings) -> None:
+    layer = LocalChannelLayer()
+    settings.DEBUG = True
+    with pytest.raises(UnportableMessage):
+        await layer.send("plain", UNPORTABLE)
+
+
+async def test_strict_layer_lets_an_event_hold_what_its_encoder_takes() -> None:
+    layer = LocalChannelLayer(strict=True)
+    outbox = connect(layer)
+    await layer.group_add("room", CHANNEL)
+    await layer.group_send("room", EVENT | {"data": decimal.Decimal("1.5")})
+    await layer.send(CHANNEL, EVENT | {"data": uuid.UUID(int=1)})
+    assert len(texts(outbox)) == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        bytearray(b"bytes"),
+        {1, 2},
+        types.SimpleNamespace(parts=[1]),
+        decimal.Decimal("1.5"),
+        datetime.timedelta(1),
+        uuid.UUID(int=1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_each_member_gets_an_object_of_its_own(value: Any) -> None:
+    layer = LocalChannelLayer(strict=False)
+    for channel in ("member-1", "member-2"):
+        await layer.group_add("group", channel)
+    await layer.group_send("group", {"type": "x", "nested": {"value": value}})
+    first = await soon(layer.receive("member-1"))
+    first["nested"]["value"] = "changed"
+    second = await soon(layer.receive("member-2"))
+    assert second == {"type": "x", "nested": {"value": value}}
+    assert type(second["nested"]["value"]) is type(value)
+
+
+async def test_change_of_an_object_by_a_receiver_is_not_seen_by_the_sender() -> None:
+    layer = LocalChannelLayer(strict=False)
+    message: dict[str, Any] = {"type": "x", "object": types.SimpleNamespace(parts=[1])}
+    await layer.send("channel", message)
+    (await soon(layer.receive("channel")))["object"].parts.append(2)
+    assert message["object"].parts == [1]
+
+
+# Options
+
+
+@pytest.mark.parametrize("option", ["hosts", "prefix", "symmetric_encryption_keys"])
+def test_option_of_channels_redis_is_to_be_dropped(option: str) -> None:
+    options: dict[str, Any] = {option: []}
+    with pytest.raises(TypeError, match=f"{option} .* drop it"):
+        LocalChannelLayer(**options)
+
+
+def test_strictness_that_cannot_be_used_is_named() -> None:
+    with pytest.raises(TypeError, match="strict is True, False or None, not 'yes'"):
+        LocalChannelLayer(strict="yes")  # type: ignore[arg-type]  # That is the point.
