@@ -17,6 +17,7 @@ import msgpack
 
 from arcly_channels.relay.contract import Kind
 from arcly_channels.wire.envelope import Frame
+from arcly_channels.wire.portable import check_portable
 
 VERSION = 1
 
@@ -59,13 +60,17 @@ class Sealer:
     def write(self, kind: Kind, body: Any) -> tuple[int, bytes]:
         """Return flags and content for a body.
 
-        Raises `TypeError`, `ValueError` or `OverflowError` for what no other process could read.
+        Raises `UnportableMessage` for a message that no other process could read.
         """
         if kind in _OF_FRAMES:
             frame: Frame = body
             payload = frame.payload
             return _TEXT if frame.is_text else 0, _TAG.pack(len(frame.tag)) + frame.tag + payload
-        return 0, bytes(msgpack.packb(body))
+        try:
+            return 0, bytes(msgpack.packb(body))
+        except (TypeError, ValueError, OverflowError):
+            check_portable(body[1] if kind is Kind.SEND else body)  # It knows where, and why.
+            raise
 
     def seal(
         self, kind: Kind, flags: int, content: bytes, *, node: int, sequence: int, at: float
