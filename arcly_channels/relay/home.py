@@ -55,11 +55,14 @@ class Home:
         return self._shards if loop is self._loop else None
 
     def call(self, function: Callable[[Shards], object]) -> None:
-        """Have `function` called with the shards, in their loop, soon. After `enter`."""
-        loop, shards = self._loop, self._shards
-        if loop is not None and shards is not None:
-            with suppress(RuntimeError):  # It was closed just now, and all that it had is lost.
-                loop.call_soon_threadsafe(function, shards)
+        """Have `function` called with the shards, in their loop, soon; not where there are none.
+
+        Should they move out, it is called before they end.
+        """
+        with self._lock:
+            if self._loop is not None and self._shards is not None:
+                with suppress(RuntimeError):  # The loop was closed just now, with all it had.
+                    self._loop.call_soon_threadsafe(function, self._shards)
 
     async def run(self, make: Callable[[Shards], Coroutine[Any, Any, T]]) -> T:
         """Return what a coroutine returns that `make` makes of the shards, and that runs here."""
@@ -102,14 +105,14 @@ class Home:
             is_in_use = shards is not None and shards.is_hearing
             if not is_main or thread is None or is_in_use:
                 return
-        if thread is not None:
-            thread.end()
         if is_main:
             self._thread, self._loop, self._shards = None, loop, self._furnish()
         else:
-            self._thread = thread = LoopThread()
-            self._loop, self._shards = thread.loop, thread.call(self._furnish)
-            thread.last_work = self._shards.stop
+            self._thread = LoopThread()
+            self._loop, self._shards = self._thread.loop, self._thread.call(self._furnish)
+            self._thread.last_work = self._shards.stop
+        if thread is not None:
+            thread.end()  # Behind whatever was handed in there.
 
     def _is_alive(self) -> bool:
         loop = self._loop
