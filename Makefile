@@ -1,5 +1,5 @@
-# make demo | test | drain | check | bench | format | clean. Each makes the virtual environment when it is missing;
-# `make demo` installs only what the demo needs, and takes another port with `make demo PORT=8001`.
+# make demo | demo-cluster | test | drain | check | bench | format | clean. Each makes the virtual environment when it is
+# missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 
-.PHONY: demo test drain check bench format clean
+.PHONY: demo demo-cluster test drain check bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,10 @@ demo: $(DEMO_READY)
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@sed 's/PORT/$(PORT)/g' demo_project/welcome.txt
 	@$(BIN)/python -m daphne --port $(PORT) demo_project.asgi:application
+
+demo-cluster: $(DEMO_READY)
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python -m demo_project.cluster $(PORT)
 
 test: $(READY)
 	$(BIN)/python -m pytest

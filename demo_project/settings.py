@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 SECRET_KEY = "for-the-demo-only-keep-yours-secret-and-out-of-the-repository"  # noqa: S105
 DEBUG = True
@@ -55,10 +56,19 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+REDIS = os.environ.get("DEMO_REDIS_URL")
+if REDIS:  # Several processes are one chat: `make demo-cluster`.
+    config: Any = {"hosts": [REDIS], "prefix": "demo"}
+    layer = {"BACKEND": "arcly_channels.layers.RedisChannelLayer", "CONFIG": config}
+    CHANNEL_LAYERS["default"] = layer
+    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS}
+    CACHES["default"] = {**cache, "KEY_PREFIX": "demo"}
 ARCLY_CHANNELS = {
     "WATCH_KEY": "for-the-demo-only",
     "JWT": {"KEYS": ["another-one-for-the-demo-only-which-signs-the-tokens-of-its-users"]},
     "TENANTS": ["public", "acme", "globex"],
     "TENANT_STRATEGY": {"SUBDOMAIN": "localhost"},
     "TENANT_FALLBACK": "public",  # For everybody, on plain localhost.
+    "TRUSTED_PROXIES": ["unix"],  # The nginx of `make demo-cluster`, which comes by a socket file.
 }

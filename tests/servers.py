@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -108,15 +109,25 @@ class Server:
 
 
 @contextmanager
-def demo_server(directory: Path, *arguments: str) -> Iterator[Server]:
+def demo_server(directory: Path, *arguments: str, **environment: str) -> Iterator[Server]:
     """Serve the demo, with a database of its own in `directory`; by Daphne if nothing is given."""
-    environment = {
+    environment |= {
         "DJANGO_SETTINGS_MODULE": "demo_project.settings",  # The tests' own are in os.environ.
         "DEMO_DATABASE": str(directory / "demo.sqlite3"),
     }
     arguments = arguments or ("-m", "daphne", "--port", "{port}", "demo_project.asgi:application")
     run("manage.py", "migrate", "--verbosity", "0", environment=environment)
     with Server(*arguments, directory=directory, environment=environment) as server:
+        yield server
+
+
+@contextmanager
+def demo_cluster(directory: Path, redis: str | None = None) -> Iterator[Server]:
+    """Serve the demo by two Daphnes behind nginx, over the Redis at a URL, or one of its own."""
+    require("nginx", "redis-server")
+    redis = redis or f"redis://127.0.0.1:{free_port()}"  # Where none is, so that one is started.
+    command = ("-m", "demo_project.cluster", "{port}")
+    with demo_server(directory, *command, DEMO_REDIS_URL=redis) as server:
         yield server
 
 
@@ -141,6 +152,13 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+def require(*programs: str) -> None:
+    """Skip the test where a program is missing."""
+    for program in programs:
+        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
+            skip_for_want_of(program)
 
 
 def skip_for_want_of(what: str) -> NoReturn:

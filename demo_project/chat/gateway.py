@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
+from urllib.parse import quote
+
+from asgiref.sync import sync_to_async
+from django.core.cache import cache
 
 from arcly_channels import CloseCode, EventRefused, GatewayConsumer, Refused, subscribe
 
@@ -15,9 +18,6 @@ KICKED = "you were kicked; come back in a few minutes"
 TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 """The characters that turn the direction of a line, for `str.translate` to drop."""
 
-kicked: dict[str, float] = {}
-"""Who is kept out, and until when; of this process, as are the sockets."""
-
 
 class ChatGateway(GatewayConsumer):
     """One browser tab in its tenant's chat. It may write to the rooms that it has joined."""
@@ -25,7 +25,7 @@ class ChatGateway(GatewayConsumer):
     require_claims = True  # Everybody has a token, guests too.
 
     async def authorize(self) -> None:
-        if is_kicked(self.claims):
+        if await sync_to_async(is_kicked)(self.claims):
             raise Refused(CloseCode.FORBIDDEN, KICKED)
 
     async def on_connect(self) -> None:
@@ -66,5 +66,10 @@ def field(data: Any, name: str) -> Any:
     return data.get(name) if isinstance(data, dict) else None
 
 
+def kicked(sub: str) -> str:
+    """Return the key by which the cache, which all processes share, has who is kept out."""
+    return f"kicked:{quote(sub)}"
+
+
 def is_kicked(claims: Any) -> bool:
-    return claims is not None and kicked.get(claims["sub"], 0) > time.monotonic()
+    return claims is not None and bool(cache.get(kicked(claims["sub"])))

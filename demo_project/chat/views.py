@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import time
 from typing import Any
 from urllib.parse import quote
 
 from django import forms
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -99,22 +99,22 @@ def enter(request: Any) -> HttpResponse:
 
 @require_POST
 def moderate(request: Any, action: str) -> HttpResponse:
-    """Act on the sockets and tenants of this process: no other would reach them."""
+    """Act on the sockets and tenants of all processes; a kick counts those of this one."""
     actions = {"suspend": get_tenants().suspend, "kick": kick, "resume": resume}
     who = request.POST.get("who")
     if not request.claims or request.claims["role"] != "moderator":
         raise PermissionDenied("this is for moderators")
     if not who or action not in actions:
         raise Http404
-    result = "done" if actions[action](who) else "nobody there"
+    result = "done" if actions[action](who) else "nobody on this server"
     broadcast("notice", {"text": f"{action} {who}: {result}"}, tenant=request.tenant)
     return HttpResponse(status=204)
 
 
 def kick(sub: str) -> int:
-    kicked[sub] = time.monotonic() + KICKED_FOR  # First, so that nobody slips in between.
+    cache.set(kicked(sub), True, KICKED_FOR)  # First, so that nobody slips in between.
     return disconnect_user(sub)
 
 
 def resume(who: str) -> bool:
-    return get_tenants().resume(who) or kicked.pop(who, None) is not None
+    return get_tenants().resume(who) or cache.delete(kicked(who))

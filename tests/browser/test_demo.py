@@ -2,99 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.servers import Server, demo_server, skip_for_want_of
+from tests.browser.pages import Visit, join, wait_for_message, write
+from tests.servers import Server, demo_server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DEADLINE = 15_000
-"""Milliseconds that a page may take to show something."""
-
-Visit = Callable[..., "Page"]
+    from playwright.sync_api import Browser, Locator, Page
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with demo_server(tmp_path_factory.mktemp("demo")) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        skip_for_want_of("playwright")
-    chromium = os.environ.get("ARCLY_CHROMIUM") or shutil.which("chromium")
-    if chromium is None or not Path(chromium).exists():
-        skip_for_want_of("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    """Opens a browser of its own for a person, who picks a name and a room, or logs in.
-
-    No script of any page may fail.
-    """
-    contexts: list[BrowserContext] = []
-    failures: list[Error] = []
-
-    def enter(
-        name: str, room: str, *, password: str = "", host: str = "127.0.0.1", **options: Any
-    ) -> Page:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: failures.append(error))
-        page.set_default_timeout(DEADLINE)
-        page.goto(f"http://{host}:{server.port}")
-        page.get_by_label("Your name").fill(name)
-        page.get_by_label("Password").fill(password)
-        page.get_by_label("Room").fill(room)
-        page.get_by_role("button", name="Enter").click()
-        page.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
-        return page
-
-    yield enter
-    for context in contexts:
-        context.close()
-    assert failures == []
-
-
-def join(page: Page, room: str, *, shown: str = "") -> None:
-    page.get_by_label("Room to join").fill(room)
-    page.get_by_role("button", name="Join").click()
-    page.get_by_role("link", name=shown or room).and_(page.locator("[aria-current]")).wait_for()
-
-
-def write(page: Page, text: str) -> None:
-    page.get_by_role("textbox", name="Message to").fill(text)
-    page.get_by_role("button", name="Send").click()
-
-
-def wait_for_message(page: Page, text: str) -> None:
-    page.get_by_role("log").get_by_text(text, exact=True).wait_for()
 
 
 def test_message_typed_in_one_browser_is_seen_in_the_other(visit: Visit) -> None:

@@ -229,7 +229,7 @@ def test_kicked_guest_does_not_come_straight_back(
 def test_nobody_is_there_to_be_kicked(come: Come, moderator: Visitor) -> None:
     watcher = come(PUBLIC)
     moderator.post("/moderate/kick/", who="nobody")
-    assert watcher.receive()["data"]["text"] == "kick nobody: nobody there"
+    assert watcher.receive()["data"]["text"] == "kick nobody: nobody on this server"
 
 
 @pytest.mark.parametrize(("host", "name"), [(ACME, "wile"), (PUBLIC, "hank"), (PUBLIC, "Eve")])
@@ -258,6 +258,8 @@ def test_manage_py_has_no_complaints(command: tuple[str, ...]) -> None:
 
 def test_demo_is_an_example_and_no_more() -> None:
     files = [
-        file for file in (ROOT / "demo_project").rglob("*.py") if file.parent.name != "migrations"
+        file
+        for file in (ROOT / "demo_project").rglob("*.py")
+        if file.parent.name != "migrations" and file.name != "cluster.py"  # It runs programs only.
     ]
-    assert sum(len(file.read_text().splitlines()) for file in files) < 310
+    assert sum(len(file.read_text().splitlines()) for file in files) < 320

@@ -1,0 +1,27 @@
+"""What people do on the page of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Visit = Callable[..., "Page"]
+"""Lets somebody enter a room under a name, and returns the page."""
+
+
+def join(page: Page, room: str, *, shown: str = "") -> None:
+    page.get_by_label("Room to join").fill(room)
+    page.get_by_role("button", name="Join").click()
+    page.get_by_role("link", name=shown or room).and_(page.locator("[aria-current]")).wait_for()
+
+
+def write(page: Page, text: str) -> None:
+    page.get_by_role("textbox", name="Message to").fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def wait_for_message(page: Page, text: str) -> None:
+    page.get_by_role("log").get_by_text(text, exact=True).wait_for()

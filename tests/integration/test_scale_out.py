@@ -1,0 +1,124 @@
+"""The page about several processes: its files work, and say what the demo says."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.layers import channel_layers
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from arcly_channels.layers import RedisChannelLayer
+from demo_project import cluster
+from tests.documents import DOCS, blocks, section
+from tests.redis_servers import RedisServer
+from tests.servers import free_port, require
+from tests.waiting import soon
+
+PAGE = DOCS / "how-to" / "scale-out.md"
+
+
+@pytest.fixture
+def configured(settings: Any) -> Iterator[Any]:
+    """The settings, of which a test may change the layers."""
+    channel_layers.backends.clear()
+    yield settings
+    channel_layers.backends.clear()
+
+
+def run_block(heading: str, number: int) -> dict[str, Any]:
+    """Run a Python block of the page, and return the names that it defines."""
+    namespace: dict[str, Any] = {"__name__": "page"}
+    exec(blocks(section(PAGE, heading), "python")[number], namespace)
+    return namespace
+
+
+# nginx
+
+
+def test_file_of_nginx_is_that_of_the_demo() -> None:
+    assert blocks(PAGE.read_text(), "nginx")[0] == (cluster.HERE / "nginx.conf").read_text()
+
+
+def test_nginx_takes_the_lines_for_the_public(tmp_path: Path) -> None:
+    require("nginx")
+    site, public = blocks(PAGE.read_text(), "nginx")
+    site = re.sub(r"    (listen|add_header) .*\n", "", site)
+    site = site.replace("server {\n", f"server {{\n{public}")
+    make_certificate(tmp_path)
+    site = site.replace("/etc/letsencrypt/live/chat.example.com", str(tmp_path))
+    command = cluster.proxy_command(free_port(), tmp_path)
+    site = site.replace("listen 443 ssl", f"listen 127.0.0.1:{free_port()} ssl")
+    (tmp_path / "site.conf").write_text(site)
+    tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert "test is successful" in tested.stderr
+    assert "[warn]" not in tested.stderr
+
+
+def make_certificate(directory: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "chat.example.com")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now)
+    certificate = builder.sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    (directory / "fullchain.pem").write_bytes(certificate.public_bytes(pem))
+    (directory / "privkey.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+# Redis
+
+
+async def test_user_of_the_page_may_do_what_the_layer_does() -> None:
+    (conf,) = blocks(section(PAGE, "Redis"), "conf")
+    lines = [shlex.split(line, comments=True) for line in conf.splitlines()]
+    options = [word for name, *values in filter(None, lines) for word in (f"--{name}", *values)]
+    with RedisServer(*options) as redis:
+        hosts = [redis.url.replace("//", "//chat:secret@")]
+        here, there = (RedisChannelLayer(hosts, prefix="chat") for _ in range(2))
+        channel = await here.new_channel()
+        await here.group_add("tea", channel)
+        await there.group_send("tea", {"type": "kettle"})
+        assert await soon(here.receive(channel)) == {"type": "kettle"}
+        await there.send("work", {"type": "job"})
+        assert await soon(here.receive("work")) == {"type": "job"}
+        assert await there.connection_count() == 0
+        await there.flush()
+        assert [*here.problems(), *there.problems()] == []
+        await here.close()
+        await there.close()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_hosts_of_the_page_are_understood(number: int) -> None:
+    RedisChannelLayer(run_block("Redis", number)["hosts"], prefix="chat")
+
+
+def test_layer_of_the_page_is_understood(configured: Any) -> None:
+    configured.CHANNEL_LAYERS = run_block("The layer", 0)["CHANNEL_LAYERS"]
+    assert isinstance(channel_layers["default"], RedisChannelLayer)
+
+
+async def test_sender_learns_whether_anybody_was_told(configured: Any) -> None:
+    announce = run_block("Who else may send", 0)["announce"]
+    backend = "arcly_channels.layers.RedisChannelLayer"
+    config: dict[str, Any] = {"hosts": [f"redis://127.0.0.1:{free_port()}"], "prefix": "chat"}
+    configured.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": config}}
+    assert await sync_to_async(announce)(7) == "nobody was told"
+    await channel_layers["default"].close()
+    with RedisServer() as redis:
+        channel_layers.backends.clear()
+        config["hosts"] = [redis.url]
+        assert await sync_to_async(announce)(7) == "told"
+        await channel_layers["default"].close()
