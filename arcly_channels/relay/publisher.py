@@ -55,6 +55,8 @@ class Publisher:
         self._is_flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._crowd: list[asyncio.Future[None]] = []
+        self._is_idle: asyncio.Future[None] | None = None
+        """Done when nothing is on its way any more, for whoever ends this."""
 
     @property
     def is_crowded(self) -> bool:
@@ -94,13 +96,9 @@ class Publisher:
 
     async def stop(self) -> None:
         """End the link, when what was posted has been answered, or its time is over."""
-        deadline = self._loop.time() + TIMEOUT
-        while self._letters and self.connector.link is not None:
-            waiting: asyncio.Future[None] = self._loop.create_future()
-            self._crowd.append(waiting)
-            await asyncio.wait([waiting], timeout=deadline - self._loop.time())
-            if not waiting.done():
-                break
+        if self._letters and not self.connector.is_down:
+            self._is_idle = self._loop.create_future()
+            await asyncio.wait([self._is_idle], timeout=TIMEOUT)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -170,6 +168,8 @@ class Publisher:
     def _let_go(self, letter: Letter) -> None:
         self._letters -= 1
         self._bytes -= len(letter.content)
+        if self._is_idle is not None and not self._letters and not self._is_idle.done():
+            self._is_idle.set_result(None)
         if self._crowd and not self.is_crowded:
             crowd, self._crowd = self._crowd, []
             for waiting in crowd:
