@@ -21,9 +21,9 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods
 
 from arcly_channels.close_codes import CloseCode
-from arcly_channels.fanout.audience import One
+from arcly_channels.exceptions import RelayError
 from arcly_channels.layers.configured import HINT, gateway_layers
-from arcly_channels.layers.watch import find, overview
+from arcly_channels.layers.watch import overview
 from arcly_channels.logs import noted
 
 logger = logging.getLogger(__name__)
@@ -103,14 +103,18 @@ class ConnectionsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Generic t
 
 def _disconnect(request: HttpRequest, id: str) -> None:
     """Close the socket of one client, which is not to come back."""
-    found = find(gateway_layers(), id)
-    if found is None:
+    try:
+        was_there = any(
+            layer.close_one_now(id, CloseCode.FORBIDDEN, REASON) for layer in gateway_layers()
+        )
+    except RelayError as error:
+        messages.error(request, f"The process of that connection cannot be reached: {error}.")
+        return
+    if not was_there:
         messages.warning(request, "That connection is gone.")
         return
-    layer, number = found
-    layer.registry.close(One(number), CloseCode.FORBIDDEN, REASON)
-    extra = noted(number, code=CloseCode.FORBIDDEN, reason=REASON)
-    logger.info("Connection %d was disconnected by %s", number, request.user, extra=extra)
+    extra = noted(None, code=CloseCode.FORBIDDEN, reason=REASON)
+    logger.info("Connection %s was disconnected by %s", id, request.user, extra=extra)
     messages.success(request, f"Connection {id} was disconnected.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeGuard
+from urllib.parse import parse_qs, urlsplit
 
 from channels.routing import get_default_application
 from channels.security.websocket import OriginValidator
@@ -23,6 +24,7 @@ from arcly_channels.identity.verifier import load_verifier
 from arcly_channels.layers.base import GatewayLayer
 
 LAYER = "arcly_channels.layers.LocalChannelLayer"
+SHARED_LAYER = "arcly_channels.layers.RedisChannelLayer"
 NAMES = (conf.NAME, "CHANNEL_LAYERS")
 """The settings of Django that this package reads."""
 
@@ -76,6 +78,35 @@ def check_layers(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register("arcly_channels")
+def check_prefixes(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """W004: projects are told apart by the number of a database, which pub/sub does not look at."""
+    found: list[CheckMessage] = []
+    for alias, layer in _layers().items():
+        config = layer.get("CONFIG", {}) if _is_ours(_backend(layer)) else {}
+        hosts = config.get("hosts") if isinstance(config, dict) and "prefix" not in config else None
+        if isinstance(hosts, (list, tuple)) and any(map(_has_database, hosts)):
+            message = (
+                f'CHANNEL_LAYERS["{alias}"] names a database of Redis and no prefix: what is '
+                "published there is heard in all databases"
+            )
+            hint = 'Give each project a "prefix" of its own in the CONFIG.'
+            found.append(checks.Warning(message, hint=hint, id="arcly_channels.W004"))
+    return found
+
+
+def _has_database(host: object) -> bool:
+    """Return whether a host of a layer names a database other than the first."""
+    if isinstance(host, dict):
+        return bool(host.get("db")) or _has_database(host.get("address"))
+    if not isinstance(host, str):
+        return False
+    url = urlsplit(host)
+    asked = parse_qs(url.query).get("db", [""])[0]
+    path = "" if url.scheme == "unix" else url.path.strip("/")
+    return (asked or path or "0") != "0"
+
+
+@register("arcly_channels")
 def check_gateways(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """E005: a gateway is routed whose layer is missing, or is not one of ours."""
     found: list[CheckMessage] = []
@@ -105,7 +136,9 @@ def _backend(layer: Any) -> object:
 def _backend_hint(given: object) -> str:
     if not isinstance(given, str):
         return SHAPE
-    name = meant(given, [LAYER], cutoff=0.7)
+    if given == SHARED_LAYER:
+        return 'It needs more than the package: pip install "arcly-channels[redis]".'
+    name = meant(given, [LAYER, SHARED_LAYER], cutoff=0.76)
     return f"Did you mean {name}?" if name else "Is its package installed?"
 
 

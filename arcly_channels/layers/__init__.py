@@ -16,6 +16,9 @@ def __getattr__(name: str) -> Any:
     """Import the layer over Redis when it is asked for: it needs more than the package does."""
     if name != "RedisChannelLayer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from arcly_channels.layers.redis import RedisChannelLayer
-
+    try:
+        from arcly_channels.layers.redis import RedisChannelLayer
+    except ModuleNotFoundError as error:
+        needed = 'RedisChannelLayer needs more: pip install "arcly-channels[redis]"'
+        raise ImportError(needed) from error
     return RedisChannelLayer

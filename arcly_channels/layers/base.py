@@ -319,6 +319,16 @@ class GatewayLayer(BaseChannelLayer):
         await self.relay.carry(Parcel(Kind.CLOSE, EVERYONE, [group, code, reason]), None)
         return count
 
+    def close_one_now(self, id: str, code: int, reason: str = "") -> bool:
+        """Close the socket of the client whose welcome has this id; return whether it was there.
+
+        In whatever process. In a thread.
+        """
+        node, _, number = id.partition("-")
+        if not number.isdecimal():
+            return False
+        return self._close_one(node, int(number[:18]), code, reason)
+
     def tell_all(self, topic: str, what: Any) -> None:
         """Tell the listeners in the other processes what is new about a topic; see `news`."""
         self.relay.carry_now(Parcel(Kind.NEWS, EVERYONE, [topic, what]), None)
@@ -496,6 +506,9 @@ class GatewayLayer(BaseChannelLayer):
     def _close(self, group: str, code: int, reason: str) -> int:
         self.closings.note(group, code, reason)  # First: whoever joins from here on finds it.
         return self.registry.close(Group(group), code, reason)
+
+    def _close_one(self, node: str, number: int, code: int, reason: str) -> bool:
+        return node == self.node and self.registry.close(One(number), code, reason) > 0
 
     def _on_evicted(self, channel: str) -> None:
         connection = self.registry.of_channel(channel)

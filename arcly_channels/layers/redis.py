@@ -214,6 +214,8 @@ class RedisChannelLayer(GatewayLayer):
             await super().group_discard(*about)
         elif what == "flush":
             await super().flush()
+        elif what == "close":
+            return super()._close_one(self.node, *about)
         return None
 
     def tell_gap(self, gap: Gap) -> None:
@@ -232,6 +234,11 @@ class RedisChannelLayer(GatewayLayer):
                 self._channels.send(channel, {"type": GAP_MESSAGE, **gap._asdict()})
         if rest := channels[TOLD_AT_ONCE:]:
             asyncio.get_running_loop().call_soon(self._tell_some, gap, rest)
+
+    def _close_one(self, node: str, number: int, code: int, reason: str) -> bool:
+        if node == self.node:
+            return super()._close_one(node, number, code, reason)
+        return any(self.relay.ask_now(Node(node), "close", [number, code, reason]))
 
     def _elsewhere(self, channel: str) -> Node | None:
         """Return the node of a channel that is another process' own."""

@@ -56,15 +56,6 @@ def problems_of(layers: list[GatewayLayer]) -> Iterator[tuple[str, str]]:
         yield from layer.problems()
 
 
-def find(layers: list[GatewayLayer], id: str) -> tuple[GatewayLayer, int] | None:
-    """Return the layer and the number of the connection that `overview` shows under this id."""
-    node, _, number = id.partition("-")
-    for layer in layers:
-        if layer.node == node and number.isdecimal() and layer.registry.get(int(number[:18])):
-            return layer, int(number[:18])
-    return None
-
-
 def _is_wanted(backlog: Backlog, wanted: str) -> bool:
     return not wanted or any(wanted in (part or "") for part in backlog.connection.about)
 

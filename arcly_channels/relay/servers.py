@@ -46,11 +46,6 @@ class Server:
         except Exception as error:
             raise ValueError(f"hosts has {_shown(host)}, which cannot be used: {error}") from error
 
-    @property
-    def database(self) -> int:
-        """The number of the database; pub/sub is the same in all of them."""
-        return int(self._pool.connection_kwargs.get("db") or 0)
-
     async def connect(self) -> Link:
         """Make a link. Raises `OSError`, `TimeoutError` or what redis-py has for errors."""
         connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]

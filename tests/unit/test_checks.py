@@ -9,6 +9,8 @@ from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
+from arcly_channels.checks import check_layers, check_prefixes
+
 if TYPE_CHECKING:
     from pytest_django import Settings
 
@@ -182,6 +184,52 @@ def test_unknown_option_of_a_layer_is_named(settings: Settings, option: str, hin
     assert repr(option) in error.msg
     assert str(error.hint).startswith(hint)
     assert "group_expiry" in str(error.hint)
+
+
+REDIS = "arcly_channels.layers.RedisChannelLayer"
+
+
+@pytest.mark.parametrize(
+    ("config", "is_warned"),
+    [
+        ({"hosts": ["redis://localhost/1"]}, True),
+        ({"hosts": ["redis://localhost?db=2"]}, True),
+        ({"hosts": [{"host": "localhost", "db": 3}]}, True),
+        ({"hosts": [{"address": "redis://localhost:6379/4"}]}, True),
+        ({"hosts": ["unix:///run/redis.sock?db=1"]}, True),
+        ({"hosts": ["redis://localhost/1"], "prefix": "shop"}, False),
+        ({"hosts": ["redis://localhost", "redis://localhost/0", ("localhost", 6379)]}, False),
+        ({"hosts": ["unix:///run/redis.sock"]}, False),
+        ({}, False),
+    ],
+)
+def test_database_without_a_prefix_is_a_warning(
+    settings: Settings, config: dict[str, Any], is_warned: bool
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": REDIS, "CONFIG": config}}
+    assert [each.id for each in check_prefixes()] == ["arcly_channels.W004"] * is_warned
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"hosts": "redis://localhost"},
+        {"hosts": []},
+        {"hosts": ["http://localhost"]},
+        {"hosts": [{"master_name": "shop"}]},
+        {"on_gap": "shout"},
+        {"self_delivery": "never"},
+        {"symmetric_encryption_keys": "secret"},
+        {"serializer_format": "json"},
+    ],
+)
+def test_config_of_the_layer_over_redis_is_looked_at(
+    settings: Settings, config: dict[str, Any]
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": REDIS, "CONFIG": config}}
+    (error,) = check_layers()
+    assert error.id == "arcly_channels.E002"
+    assert next(iter(config)) in error.msg
 
 
 @pytest.mark.parametrize(
