@@ -212,6 +212,7 @@ class RelayShard:
         self._silent_looks = None
         try:
             envelope = office.sealer.open(data)
+            self.subscriber.last_sent = envelope.sent_at
             if envelope.node != office.node_number:
                 stats.lag.add(max(0.0, time.time() - envelope.sent_at))
                 office.take(topic, envelope)
