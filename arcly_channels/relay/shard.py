@@ -76,12 +76,14 @@ class RelayShard:
         self._sequence = number << 48  # No two parcels of a process have the same.
         self._expected = Expected()
         self._kept_since: float | None = None
-        """Since when parcels went no further than this process."""
+        """Since when parcels went no further than this process, or a server that is no master."""
         self._silent_looks: int | None = None
         """How often the link was looked at since a probe was acknowledged; None without one."""
         self._is_probing = False
-        self._looks = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._role_timer: asyncio.TimerHandle | None = None
+        self._was_master = 0.0
+        """When the server was known to be a master, the last time."""
         self.publisher = Publisher(
             self._dial_master, self._encode, self._undelivered, self._count_unknown, self._go_up
         )
@@ -110,6 +112,7 @@ class RelayShard:
     def start(self) -> None:
         """Begin to publish."""
         self.publisher.connector.start()
+        self._role_timer = asyncio.get_running_loop().call_later(ROLE_INTERVAL, self._ask_role)
 
     def hear(self) -> None:
         """Begin to hear. Idempotent."""
@@ -120,9 +123,9 @@ class RelayShard:
 
     async def stop(self) -> None:
         """Send what was posted, and end both links."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in filter(None, (self._timer, self._role_timer)):
+            timer.cancel()
+        self._timer = self._role_timer = None
         await self.publisher.stop()
         await self.subscriber.stop()
 
@@ -135,12 +138,13 @@ class RelayShard:
 
     async def _dial_master(self) -> Link:
         """Make a link to publish by; raise where the server would take a message for nothing."""
-        link = await self.dial()
+        link, asked = await self.dial(), time.time()
         try:
             await asyncio.wait_for(self._check(link), hearing.TIMEOUT)
         except BaseException:
             link.abort()
             raise
+        self._was_master = asked
         return link
 
     async def _check(self, link: Link) -> None:
@@ -212,6 +216,7 @@ class RelayShard:
         self._silent_looks = None
         try:
             envelope = office.sealer.open(data)
+            self.subscriber.last_sent = envelope.sent_at
             if envelope.node != office.node_number:
                 stats.lag.add(max(0.0, time.time() - envelope.sent_at))
                 office.take(topic, envelope)
@@ -236,9 +241,6 @@ class RelayShard:
 
     def _look(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
-        self._looks += 1
-        if self._looks % round(ROLE_INTERVAL / TICK) == 0:
-            self._ask_role()
         link = self.subscriber.connector.link
         if link is None or link.silence < hearing.PROBE:
             self._silent_looks = None
@@ -266,16 +268,20 @@ class RelayShard:
             self._silent_looks = 0
 
     def _ask_role(self) -> None:
+        self._role_timer = asyncio.get_running_loop().call_later(ROLE_INTERVAL, self._ask_role)
         link = self.publisher.connector.link
         if link is not None:
-            link.write(command(b"ROLE"), [partial(self._learn_role, link)])
+            link.write(command(b"ROLE"), [partial(self._learn_role, time.time())])
 
-    def _learn_role(self, link: Link, role: object) -> None:
-        if _is_replica(role):
-            link.abort()
-            heard_by = self.subscriber.connector.link
-            if heard_by is not None:
-                heard_by.abort()
+    def _learn_role(self, asked: float, role: Reply) -> None:
+        """Leave a server that is a replica by now; what it took since it was a master is lost."""
+        if not _is_replica(role):
+            self._was_master = asked
+            return
+        self._kept_since = self._kept_since or self._was_master
+        for connector in self._connectors():
+            if connector.link is not None:
+                connector.link.abort()
 
     def _connectors(self) -> list[Connector]:
         both = [self.publisher.connector]

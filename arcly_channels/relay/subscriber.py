@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ class Subscriber:
 
     `on_message` is called with a topic and what was published under it. `is_wanted` says whether a
     topic that has no pin is to be kept. `on_return` is called when all topics are heard again after
-    a link was lost, with the Unix time at which the last byte came by it.
+    a link was lost, with the Unix time until which everything has come by it.
     """
 
     def __init__(
@@ -101,8 +102,12 @@ class Subscriber:
         self._timer: asyncio.TimerHandle | None = None
         self._link: Link | None = None
         """The last that there was."""
+        self._up_since = 0.0
+        self.last_sent = math.inf
+        """When the last message that came by the link was sent, by the clock of its sender. A loop
+        that stood still reads it much later."""
         self._missing_since: float | None = None
-        """When the last byte came before a link was lost, until all topics are heard again."""
+        """Until when all has come by the link that was lost, until all topics are heard again."""
 
     def __len__(self) -> int:
         """The number of topics."""
@@ -229,6 +234,7 @@ class Subscriber:
 
     def _go_up(self, link: Link) -> None:
         self._link = link
+        self._up_since, self.last_sent = time.time(), math.inf
         link.on_push = self._take
         kept = [topic for topic in self._topics.values() if self._keeps(topic)]
         self._topics = {topic.name: topic for topic in kept}
@@ -245,7 +251,8 @@ class Subscriber:
             if topic.heard is None:
                 topic.heard = self._loop.create_future()
         if self._missing_since is None and self._link is not None:
-            self._missing_since = time.time() - self._link.silence
+            last_sent = max(self.last_sent, self._up_since)  # Whatever its sender's clock says.
+            self._missing_since = min(time.time() - self._link.silence, last_sent)
         self._on_lost()
 
     def _come_back(self) -> None:
