@@ -199,6 +199,9 @@ class RedisChannelLayer(GatewayLayer):
     def has_members(self, group: str) -> bool:
         return self.registry.has_group(group) or self._channels.has_group(group)
 
+    def groups_of_members(self) -> list[str]:
+        return [*self.registry.groups(), *self._channels.groups()]
+
     def serves(self) -> bool:
         return len(self.registry) > 0 or self._channels.has_groups()
 

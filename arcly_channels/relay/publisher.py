@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from arcly_channels.exceptions import RelayOutcomeUnknown, RelayUnavailable
+from arcly_channels.exceptions import RelayUnavailable
 from arcly_channels.relay.connector import Connector
 from arcly_channels.relay.letters import Letter
 from arcly_channels.relay.link import Link, Reply
@@ -30,7 +30,8 @@ class Publisher:
     """The way out to one server. Belongs to one event loop.
 
     `encode` makes the command of a letter that is about to be written. `undelivered` is called with
-    a letter that has reached nobody, and why: a word of `stats.DROPPED`, and in words.
+    a letter that has reached nobody, and why: a word of `stats.DROPPED`, and in words. `on_unknown`
+    is called with one that was written and has no answer, and why.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Publisher:
         dial: Callable[[], Awaitable[Link]],
         encode: Callable[[Letter], bytes],
         undelivered: Callable[[Letter, str, str], None],
-        on_unknown: Callable[[], None],
+        on_unknown: Callable[[Letter, str], None],
         on_up: Callable[[], None],
     ) -> None:
         self.connector = Connector(dial, self._go_up, self._go_down)
@@ -128,7 +129,7 @@ class Publisher:
     def _answered(self, letter: Letter, reply: Reply) -> None:
         self._let_go(letter)
         if isinstance(reply, ConnectionResetError):
-            self._give_up(letter, "the link was lost")
+            self._on_unknown(letter, "the link was lost")
         elif isinstance(reply, Exception):
             self._undelivered(letter, "refused", f"the server refuses it: {reply}")
         else:
@@ -149,7 +150,7 @@ class Publisher:
             elif letter.is_acknowledged:
                 letter.settle()  # It has not come back: that is the subscriber's to find out.
             elif not letter.is_settled:
-                self._give_up(letter, f"no answer came within {TIMEOUT:g} s")
+                self._on_unknown(letter, f"no answer came within {TIMEOUT:g} s")
         wait = awaited[0].deadline - now if awaited else 0
         self._timer = self._loop.call_later(wait, self._look_for_late) if awaited else None
 
@@ -160,10 +161,6 @@ class Publisher:
             letter.is_withdrawn = True
             why = self.connector.problem or "no link could be made in time"
             self._undelivered(letter, "down", why)
-
-    def _give_up(self, letter: Letter, why: str) -> None:
-        self._on_unknown()
-        letter.settle(RelayOutcomeUnknown(why))
 
     def _let_go(self, letter: Letter) -> None:
         self._letters -= 1

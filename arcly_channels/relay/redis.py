@@ -37,6 +37,9 @@ class LocalHalf(Protocol):
     def has_members(self, group: str) -> bool:
         """Return whether somebody here is in a group. From any thread."""
 
+    def groups_of_members(self) -> list[str]:
+        """Return the groups that somebody here is in."""
+
     def serves(self) -> bool:
         """Return whether there is anybody here who could be reached."""
 
@@ -73,6 +76,8 @@ class RedisRelay(Relay):
         """What all names in Redis begin with."""
         self.home = Home(self._furnish)
         self.post = Post(self.home)
+        self.heard_at = time.time()
+        """When something has arrived for the last time (Unix time)."""
         self.under_way = ""
         """What tells the parcel whose local half is being done from all others."""
         self._half = half
@@ -127,6 +132,8 @@ class RedisRelay(Relay):
 
     def emptied(self, group: str) -> None:
         """Note that nobody here is in a group any more."""
+        if self.home.shards is None:
+            return  # Nothing is heard.
         self._emptied.append(group)
         if len(self._emptied) == 1:  # Else somebody has called already.
             self.home.call(self._look_at_emptied)
@@ -214,11 +221,19 @@ class RedisRelay(Relay):
 
     def _furnish(self) -> Shards:
         """Make the shards, in their loop."""
+        self._emptied.clear()
         shards = [
             RelayShard(number, server.connect, self, self._probe, "PUBLISH", Verbs())
             for number, server in enumerate(self._servers)
         ]
-        return Shards(shards, [self._everyone, self._me])
+        return Shards(shards, [self._everyone, self._me], self._heard_before)
+
+    def _heard_before(self) -> list[bytes]:
+        """Return what was heard in a loop that has ended, and is wanted still: that is a gap."""
+        topics = [self._subject(Group(group)) for group in self._half.groups_of_members()]
+        if topics:
+            self.missed(self.heard_at, time.time(), "the event loop of the relay has ended")
+        return topics
 
     def _letter(self, parcel: Parcel, here: Callable[[], object] | None) -> Letter:
         flags, content = self.sealer.write(parcel.kind, parcel.body)

@@ -22,12 +22,12 @@ _SCHEMES = {"valkey://": "redis://", "valkeys://": "rediss://"}
 _OURS: dict[str, Any] = {
     "protocol": 2,  # RESP 3 costs more, and brings nothing that is used here.
     "decode_responses": False,
-    "health_check_interval": 0,  # `Shard` looks after its links.
-    "socket_timeout": CONNECT_TIMEOUT,
-    "socket_connect_timeout": CONNECT_TIMEOUT,
+    "health_check_interval": 0,  # `RelayShard` looks after its links.
     "retry": Retry(NoBackoff(), 0),  # `Connector` does that.
 }
 """What is not left to redis-py, whose defaults retry what was sent already."""
+
+_DEFAULTS = {"socket_timeout": CONNECT_TIMEOUT, "socket_connect_timeout": CONNECT_TIMEOUT}
 
 
 class Server:
@@ -90,17 +90,17 @@ def _pool(options: dict[str, Any]) -> ConnectionPool:
         for scheme, known in _SCHEMES.items():
             if address.startswith(scheme):
                 address = known + address.removeprefix(scheme)
-        pool: ConnectionPool = ConnectionPool.from_url(address, **options)
+        pool: ConnectionPool = ConnectionPool.from_url(address, **_DEFAULTS | options)
         pool.connection_kwargs.update(_OURS)  # Whatever the URL says.
         return pool
     master = options.pop("master_name", None)
     if master is None:
-        return ConnectionPool(**options | _OURS)
+        return ConnectionPool(**_DEFAULTS | options | _OURS)
     given = dict(options.pop("sentinel_kwargs", None) or {})
     sentinels = options.pop("sentinels")
-    sentinel: Any = Sentinel(sentinels, sentinel_kwargs=given | _OURS)  # type: ignore[no-untyped-call]
+    sentinel: Any = Sentinel(sentinels, sentinel_kwargs=_DEFAULTS | given | _OURS)  # type: ignore[no-untyped-call]
     return SentinelConnectionPool(  # type: ignore[no-untyped-call]
-        master, sentinel, **options | _OURS
+        master, sentinel, **_DEFAULTS | options | _OURS
     )
 
 

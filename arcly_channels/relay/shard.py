@@ -8,12 +8,13 @@ does not read should cut the one that hears, and because replies must not wait b
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from arcly_channels.exceptions import RelayUnavailable
+from arcly_channels.exceptions import RelayError, RelayOutcomeUnknown, RelayUnavailable
 from arcly_channels.relay import subscriber as hearing
 from arcly_channels.relay.connector import Connector
 from arcly_channels.relay.contract import Kind
@@ -23,6 +24,8 @@ from arcly_channels.relay.parcels import Envelope, Garbled, Sealer
 from arcly_channels.relay.publisher import Publisher
 from arcly_channels.relay.stats import Stats
 from arcly_channels.relay.subscriber import Hearing, Subscriber, Verbs
+
+logger = logging.getLogger(__name__)
 
 TICK = 0.25
 """Seconds between two looks at the link that hears. What is counted is looks, not time, so that a
@@ -43,6 +46,7 @@ class Office(Protocol):
     node_number: int
     sealer: Sealer
     stats: Stats
+    heard_at: float
 
     def serves(self) -> bool:
         """Return whether there is anybody here who could be reached."""
@@ -80,12 +84,14 @@ class RelayShard:
         self._silent_looks: int | None = None
         """How often the link was looked at since a probe was acknowledged; None without one."""
         self._is_probing = False
+        self._is_logged = False
+        """Whether the log was told of a letter that failed, since there is the link."""
         self._timer: asyncio.TimerHandle | None = None
         self._role_timer: asyncio.TimerHandle | None = None
         self._was_master = 0.0
         """When the server was known to be a master, the last time."""
         self.publisher = Publisher(
-            self._dial_master, self._encode, self._undelivered, self._count_unknown, self._go_up
+            self._dial_master, self._encode, self._undelivered, self._on_unknown, self._go_up
         )
         self.subscriber = Subscriber(
             dial,
@@ -195,12 +201,20 @@ class RelayShard:
             letter.deliver()
             letter.settle()
         else:
-            letter.settle(RelayUnavailable(why))
+            self._fail(letter, RelayUnavailable(why))
 
-    def _count_unknown(self) -> None:
+    def _on_unknown(self, letter: Letter, why: str) -> None:
         self._office.stats.unknown += 1
+        self._fail(letter, RelayOutcomeUnknown(why))
+
+    def _fail(self, letter: Letter, error: RelayError) -> None:
+        """Tell whoever waits that a letter has failed; where nobody does, the log: once a while."""
+        if not letter.settle(error) and letter.kind is not Kind.PROBE and not self._is_logged:
+            self._is_logged = True  # Until the next link.
+            logger.error("For other processes, and nobody waits to hear it: %s", error)
 
     def _go_up(self) -> None:
+        self._is_logged = False
         since, self._kept_since = self._kept_since, None
         if since is not None:
             self._office.kept(since, time.time())
@@ -211,6 +225,7 @@ class RelayShard:
         """Take what has arrived. Nothing that anybody could send raises here."""
         office = self._office
         stats = office.stats
+        office.heard_at = time.time()
         stats.parcels_in += 1
         stats.bytes_in += len(data)
         self._silent_looks = None

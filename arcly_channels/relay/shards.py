@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 from arcly_channels.relay.letters import Letter
@@ -14,12 +14,19 @@ from arcly_channels.relay.shard import RelayShard
 class Shards:
     """All shards of a process. A name is on one of them, the same for every process.
 
-    `always` is what a process hears as soon as it hears anything.
+    `always` is what a process hears as soon as it hears anything. `heard_before` is asked once what
+    it should hear besides.
     """
 
-    def __init__(self, shards: Sequence[RelayShard], always: Iterable[bytes]) -> None:
+    def __init__(
+        self,
+        shards: Sequence[RelayShard],
+        always: Iterable[bytes],
+        heard_before: Callable[[], Iterable[bytes]],
+    ) -> None:
         self._shards = shards
         self._always = tuple(always)
+        self._heard_before = heard_before
         self.is_hearing = False
         """Whether somebody in this process depends on what arrives."""
         self._is_heard = False
@@ -66,6 +73,8 @@ class Shards:
             shard.hear()
         for name in self._always:
             self.of(name).subscriber.pin_for_ever(name)
+        for name in self._heard_before():
+            self.of(name).subscriber.hear(name)
 
     def unfollow(self, names: Iterable[bytes]) -> None:
         """Take back a pin of each topic."""

@@ -147,6 +147,11 @@ class Subscriber:
         """Pin a topic, and do not wait until it is heard."""
         self._pin(name)
 
+    def hear(self, name: bytes) -> None:
+        """Begin to hear a topic for as long as it is wanted, and do not wait until it is heard."""
+        self._pin(name)
+        self.unfollow([name])
+
     def unfollow(self, names: Iterable[bytes]) -> None:
         """Take back a pin of each topic."""
         for name in names:
