@@ -38,6 +38,7 @@ class Home:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shards: Shards | None = None
         self._thread: LoopThread | None = None
+        self._is_settled = False
         self._lock = ForkSafeLock()
         _homes.add(self)
 
@@ -46,12 +47,17 @@ class Home:
         """The shards, if there are any yet."""
         return self._shards
 
-    def enter(self) -> Shards | None:
-        """Return the shards, where the running loop is theirs, or becomes it; None elsewhere."""
+    def enter(self, *, stays: bool = False) -> Shards | None:
+        """Return the shards, where the running loop is theirs, or becomes it; None elsewhere.
+
+        Once somebody `stays`, who waits for what arrives, the shards do not move out of their loop
+        as long as that runs.
+        """
         loop = _get_running_loop()
-        if loop is None or loop is not self._loop:
+        if loop is None or loop is not self._loop or (stays and not self._is_settled):
             with self._lock:
                 self._move_in(loop)
+                self._is_settled = self._is_settled or stays
         return self._shards if loop is self._loop else None
 
     def call(self, function: Callable[[Shards], object]) -> None:
@@ -65,8 +71,11 @@ class Home:
                     self._loop.call_soon_threadsafe(function, self._shards)
 
     async def run(self, make: Callable[[Shards], Coroutine[Any, Any, T]]) -> T:
-        """Return what a coroutine returns that `make` makes of the shards, and that runs here."""
-        shards = self.enter()
+        """Return what a coroutine returns that `make` makes of the shards, and that runs here.
+
+        It is for somebody who stays.
+        """
+        shards = self.enter(stays=True)
         if shards is not None:
             return await make(shards)
         return await asyncio.wrap_future(self.run_from_thread(make))
@@ -75,7 +84,7 @@ class Home:
         self, make: Callable[[Shards], Coroutine[Any, Any, T]]
     ) -> concurrent.futures.Future[T]:
         """Do the same for a thread, which waits for the future, or another loop."""
-        self.enter()
+        self.enter(stays=True)
         loop, shards = self._loop, self._shards
         if loop is None or shards is None:
             raise RuntimeError("the event loop of the relay has ended just now")
@@ -86,6 +95,7 @@ class Home:
         with self._lock:
             loop, shards, thread = self._loop, self._shards, self._thread
             self._loop = self._shards = self._thread = None
+            self._is_settled = False
         if shards is None or loop is None or loop.is_closed():
             return
         if thread is not None:
@@ -100,11 +110,10 @@ class Home:
     def _move_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """See to it that there is a home: the running loop, if it is that of the main thread."""
         is_main = loop is not None and threading.current_thread() is threading.main_thread()
-        thread, shards = self._thread, self._shards
-        if self._is_alive():
-            is_in_use = shards is not None and shards.is_hearing
-            if not is_main or thread is None or is_in_use:
-                return
+        thread = self._thread
+        if self._is_alive() and (not is_main or thread is None or self._is_settled):
+            return
+        self._is_settled = False
         if is_main:
             self._thread, self._loop, self._shards = None, loop, self._furnish()
         else:

@@ -26,8 +26,8 @@ class Letter:
 
     __slots__ = (
         *("command", "content", "deadline", "done", "flags", "has_come_back", "here"),
-        *("is_acknowledged", "is_expected", "is_withdrawn", "is_written", "kind", "on_reply"),
-        *("reply", "sequence", "subject"),
+        *("is_acknowledged", "is_expected", "is_over", "is_withdrawn", "is_written", "kind"),
+        *("on_reply", "reply", "sequence", "size", "subject"),
     )
 
     def __init__(
@@ -45,6 +45,7 @@ class Letter:
         self.kind = kind
         self.flags = flags
         self.content = content
+        self.size = len(content)
         self.here = here
         self.command = command
         self.on_reply = on_reply
@@ -59,6 +60,8 @@ class Letter:
         self.is_expected = False
         """Whether the local half is due when it comes back, and no earlier."""
         self.has_come_back = False
+        self.is_over = False
+        """Whether it is not on its way any more."""
         self.reply: Any = 0
 
     @property
@@ -91,10 +94,14 @@ class Letter:
 
 
 class Expected:
-    """The letters whose parcels come back, by their sequence: the oldest comes first."""
+    """The letters whose parcels come back, by their sequence: the oldest comes first.
 
-    def __init__(self) -> None:
+    `on_lost` is called with one that has arrived at the server and does not come back any more.
+    """
+
+    def __init__(self, on_lost: Callable[[Letter], None]) -> None:
         self._letters: dict[int, Letter] = {}
+        self._on_lost = on_lost
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -122,4 +129,4 @@ class Expected:
     def _drop(self, sequence: int) -> None:
         letter = self._letters.pop(sequence)
         if letter.is_acknowledged:
-            letter.settle()
+            self._on_lost(letter)

@@ -50,9 +50,9 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._queue: list[Letter] = []
         self._awaited: deque[Letter] = deque()
-        """The letters that somebody may be waiting for; the oldest comes first."""
+        """The letters whose time may run out; the oldest comes first."""
         self._letters = self._bytes = 0
-        """What is on its way: posted, and neither answered nor given up."""
+        """What is on its way: posted, and not answered, or expected back yet."""
         self._is_flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._crowd: list[asyncio.Future[None]] = []
@@ -86,7 +86,7 @@ class Publisher:
             return
         letter.deadline = time.monotonic() + TIMEOUT
         self._letters += 1
-        self._bytes += len(letter.content)
+        self._bytes += letter.size
         self._queue.append(letter)
         self._awaited.append(letter)
         if self._timer is None:
@@ -94,6 +94,11 @@ class Publisher:
         if not self._is_flush_due:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
+
+    def end(self, letter: Letter) -> None:
+        """Be done with a letter that the server has, and that is to come back no more."""
+        self._let_go(letter)
+        letter.settle()
 
     async def stop(self) -> None:
         """End the link, when what was posted has been answered, or its time is over."""
@@ -127,10 +132,11 @@ class Publisher:
         link.write(data, [partial(self._answered, letter) for letter in letters])
 
     def _answered(self, letter: Letter, reply: Reply) -> None:
-        self._let_go(letter)
         if isinstance(reply, ConnectionResetError):
+            self._let_go(letter)
             self._on_unknown(letter, "the link was lost")
         elif isinstance(reply, Exception):
+            self._let_go(letter)
             self._undelivered(letter, "refused", f"the server refuses it: {reply}")
         else:
             letter.is_acknowledged = True
@@ -138,17 +144,19 @@ class Publisher:
             if letter.on_reply is not None and letter.is_settled:
                 letter.on_reply(reply)
             if not letter.is_expected or letter.has_come_back:
-                letter.settle()
+                self.end(letter)
 
     def _look_for_late(self) -> None:
         """Tell whoever waits for a letter whose time is over what is known of it."""
         now, awaited = time.monotonic(), self._awaited
-        while awaited and (_is_over(awaited[0]) or awaited[0].deadline <= now):
+        while awaited and (awaited[0].is_over or awaited[0].deadline <= now):
             letter = awaited.popleft()
+            if letter.is_over:
+                continue
             if not letter.is_written:
                 self._withdraw(letter)
             elif letter.is_acknowledged:
-                letter.settle()  # It has not come back: that is the subscriber's to find out.
+                self.end(letter)  # It has not come back: that is the subscriber's to find out.
             elif not letter.is_settled:
                 self._on_unknown(letter, f"no answer came within {TIMEOUT:g} s")
         wait = awaited[0].deadline - now if awaited else 0
@@ -163,8 +171,13 @@ class Publisher:
             self._undelivered(letter, "down", why)
 
     def _let_go(self, letter: Letter) -> None:
+        if letter.is_over:
+            return
+        letter.is_over = True
         self._letters -= 1
-        self._bytes -= len(letter.content)
+        self._bytes -= letter.size
+        while self._awaited and self._awaited[0].is_over:
+            self._awaited.popleft()
         if self._is_idle is not None and not self._letters and not self._is_idle.done():
             self._is_idle.set_result(None)
         if self._crowd and not self.is_crowded:
@@ -172,8 +185,3 @@ class Publisher:
             for waiting in crowd:
                 if not waiting.done():
                     waiting.set_result(None)
-
-
-def _is_over(letter: Letter) -> bool:
-    """Return whether nobody needs to look after a letter."""
-    return letter.is_written and letter.is_settled

@@ -78,7 +78,7 @@ class RelayShard:
         self._probe = probe
         self._publish = f"*3\r\n${len(publish)}\r\n{publish}\r\n".encode()
         self._sequence = number << 48  # No two parcels of a process have the same.
-        self._expected = Expected()
+        self._expected = Expected(lambda letter: self.publisher.end(letter))
         self._kept_since: float | None = None
         """Since when parcels went no further than this process, or a server that is no master."""
         self._silent_looks: int | None = None
@@ -177,6 +177,7 @@ class RelayShard:
             sequence=letter.sequence,
             at=time.time(),
         )
+        letter.content = b""  # It waits for its answer without.
         if letter.here is not None:
             state = self.subscriber.state_of(letter.subject)
             if state is Hearing.HEARD:
@@ -247,7 +248,10 @@ class RelayShard:
         self._office.stats.lag.add(max(0.0, time.time() - envelope.sent_at))
         letter.has_come_back = True
         self._office.deliver(letter)
-        letter.settle()
+        if letter.is_acknowledged:
+            self.publisher.end(letter)
+        else:
+            letter.settle()  # Redis has it, and says so in a moment.
 
     def _on_return(self, since: float) -> None:
         self._office.missed(since, time.time(), "the link was lost")

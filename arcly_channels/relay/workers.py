@@ -106,7 +106,7 @@ class Workers:
     @contextlib.contextmanager
     def reading(self, channel: str) -> Iterator[None]:
         """Have what is on a channel taken, as long as this lasts."""
-        self._home.enter()
+        self._home.enter(stays=True)
         self._home.call(partial(self._begin, channel))
         try:
             yield
