@@ -11,6 +11,7 @@ from channels.layers import channel_layers
 from hypothesis import settings
 
 from arcly_channels.layers import LocalChannelLayer
+from tests.redis_servers import RedisServer
 
 settings.register_profile("suite", deadline=None, database=None)  # No deadline: machines differ.
 settings.load_profile("suite")
@@ -54,6 +55,13 @@ def many_switches() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A Redis server that the tests of a run share, each with a prefix of its own."""
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
-from arcly_channels.exceptions import EventRefused, InvalidRoom, MalformedFrame
+from arcly_channels.exceptions import EventRefused, InvalidRoom, MalformedFrame, RelayError
 from arcly_channels.fanout.tally import OTHER
 from arcly_channels.gateway.declaration import check_answer, declare
 from arcly_channels.gateway.edge import SessionConsumer
@@ -230,6 +230,10 @@ class GatewayConsumer(SessionConsumer):
             return self._error(error.code, error.message, event.ref, retry_after=error.retry_after)
         if isinstance(error, InvalidRoom):
             return self._error(protocol.INVALID_ROOM, error, event.ref)
+        if isinstance(error, RelayError):
+            self._report(method, f"has not reached the other processes: {error}")
+            failed = "the server cannot reach its other processes"
+            return self._error(protocol.UNAVAILABLE, failed, event.ref)
         self._report(method, "failed", exc_info=error)
         failed = "the server could not handle this"
         return self._error(protocol.INTERNAL, failed, event.ref)

@@ -14,7 +14,7 @@ from django.apps import apps
 
 from arcly_channels.close_codes import SENDABLE, CloseCode
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import HandshakeTimedOut, Refused
+from arcly_channels.exceptions import HandshakeTimedOut, Refused, RelayError
 from arcly_channels.gateway.database import is_closing_due, queue_closing
 from arcly_channels.gateway.declaration import ATTRIBUTES, check_answer, declare
 from arcly_channels.gateway.handling import Line, end
@@ -306,12 +306,17 @@ class SessionConsumer(ReportingConsumer):
         )
         transport = select_transport(peer)
         transport.hold_server(drain.run)
-        await self._gateway_session.open(
-            transport,
-            about=self._about(),
-            namespace=self.room_namespace,
-            is_v1=is_v1,
-        )
+        try:
+            await self._gateway_session.open(
+                transport,
+                about=self._about(),
+                namespace=self.room_namespace,
+                is_v1=is_v1,
+            )
+        except RelayError as error:  # It would miss what is for it.
+            self._report("accept", f"has not reached the other processes: {error}")
+            self._gateway_session.close(CloseCode.INTERNAL_ERROR)
+            return
         try:
             await self._run_hook("on_connect", self.on_connect)
         except HandshakeTimedOut as late:

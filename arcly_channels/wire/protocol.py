@@ -43,12 +43,13 @@ INVALID_ROOM = "invalid_room"
 TOO_MANY_ROOMS = "too_many_rooms"
 RATE_LIMITED = "rate_limited"
 TIMEOUT = "timeout"
+UNAVAILABLE = "unavailable"
 INTERNAL = "internal"
 
 ERRORS = frozenset(
     {
         *(MALFORMED, UNKNOWN_EVENT, FORBIDDEN, UNAUTHENTICATED, INVALID_ROOM, TOO_MANY_ROOMS),
-        *(RATE_LIMITED, TIMEOUT, INTERNAL),
+        *(RATE_LIMITED, TIMEOUT, UNAVAILABLE, INTERNAL),
     }
 )
 """All of these. Projects have codes of their own, which metrics count as one."""

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
 from arcly_channels.layers import LocalChannelLayer, RedisChannelLayer
-from tests.redis_servers import RedisServer
 
 MakeLayer = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def redis() -> Iterator[RedisServer]:
-    """A Redis server that the tests of a run share, each with a prefix of its own."""
-    with RedisServer() as server:
-        yield server
 
 
 @pytest.fixture(params=["local", "redis"])

@@ -92,5 +92,6 @@ def test_codes_of_errors_are_those_of_the_reference() -> None:
         protocol.TOO_MANY_ROOMS,
         protocol.RATE_LIMITED,
         protocol.TIMEOUT,
+        protocol.UNAVAILABLE,
     }
     assert {code for row in rows for code in re.split(r",\s*", row["code"])} == known
