@@ -108,7 +108,10 @@ class Sealer:
         content = envelope.content
         try:
             if envelope.kind not in _OF_FRAMES:
-                return msgpack.unpackb(content, strict_map_key=False)
+                body = msgpack.unpackb(content, strict_map_key=False)
+                if envelope.kind is Kind.MESSAGE and not isinstance(body, dict):
+                    raise TypeError("a message is a dict")
+                return body
             (tag_size,) = _TAG.unpack_from(content)
             start = _TAG.size + tag_size
             tag, is_text = content[_TAG.size : start], bool(envelope.flags & _TEXT)

@@ -262,8 +262,9 @@ class RedisRelay(Relay):
         elif kind is Kind.ANSWER:
             self._questions.take_answer(body)
         elif kind is Kind.MISSED:
-            since, until = body
-            self.missed(since, until, "another process had no link")
+            since, until = map(float, body)
+            until = min(time.time(), until)  # Whatever the clock of the other says.
+            self.missed(min(until, since), until, "another process had no link")
         else:
             to = Group(self._name(topic)) if topic.startswith(self._groups) else EVERYONE
             self._half.on_parcel(Parcel(kind, to, body))
