@@ -18,11 +18,17 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+from arcly_channels.exceptions import RelayUnavailable
 from arcly_channels.fork import ForkSafeLock
 from arcly_channels.relay.shards import Shards
 
+RUN_TIMEOUT = 5.0
+"""Seconds after which what should run in the loop is given up: it does not turn."""
+
 EXIT_TIMEOUT = 2.0
 """Seconds that the thread gets at the end of the process, for what it has to send yet."""
+
+_STANDS = "the event loop of the relay does not turn"
 
 T = TypeVar("T")
 
@@ -78,17 +84,23 @@ class Home:
         shards = self.enter(stays=True)
         if shards is not None:
             return await make(shards)
-        return await asyncio.wrap_future(self.run_from_thread(make))
+        running = asyncio.wrap_future(self._start(make))
+        await asyncio.wait([running], timeout=RUN_TIMEOUT)
+        if not running.done():
+            running.cancel()
+            raise RelayUnavailable(_STANDS)
+        return running.result()
 
-    def run_from_thread(
-        self, make: Callable[[Shards], Coroutine[Any, Any, T]]
-    ) -> concurrent.futures.Future[T]:
-        """Do the same for a thread, which waits for the future, or another loop."""
-        self.enter(stays=True)
-        loop, shards = self._loop, self._shards
-        if loop is None or shards is None:
-            raise RuntimeError("the event loop of the relay has ended just now")
-        return asyncio.run_coroutine_threadsafe(make(shards), loop)
+    def run_now(self, make: Callable[[Shards], Coroutine[Any, Any, T]]) -> T:
+        """Do the same in a thread that runs no event loop."""
+        running = self._start(make)
+        try:
+            return running.result(RUN_TIMEOUT)
+        except concurrent.futures.TimeoutError:
+            if running.done():
+                raise  # It was its own.
+            running.cancel()
+            raise RelayUnavailable(_STANDS) from None
 
     async def leave(self) -> None:
         """End the shards; with the next use they begin again."""
@@ -106,6 +118,15 @@ class Home:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(shards.stop(), loop))
 
     # Inside
+
+    def _start(
+        self, make: Callable[[Shards], Coroutine[Any, Any, T]]
+    ) -> concurrent.futures.Future[T]:
+        self.enter(stays=True)
+        loop, shards = self._loop, self._shards
+        if loop is None or shards is None:
+            raise RelayUnavailable("its event loop has ended just now")
+        return asyncio.run_coroutine_threadsafe(make(shards), loop)
 
     def _move_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """See to it that there is a home: the running loop, if it is that of the main thread."""

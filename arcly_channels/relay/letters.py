@@ -27,6 +27,7 @@ class Letter:
     __slots__ = (
         *("command", "content", "deadline", "done", "flags", "has_come_back", "here"),
         *("is_acknowledged", "is_expected", "is_over", "is_withdrawn", "is_written", "kind"),
+        "is_done_here",
         *("on_reply", "reply", "sequence", "size", "subject"),
     )
 
@@ -60,6 +61,8 @@ class Letter:
         self.is_expected = False
         """Whether the local half is due when it comes back, and no earlier."""
         self.has_come_back = False
+        self.is_done_here = False
+        """Whether the local half has run."""
         self.is_over = False
         """Whether it is not on its way any more."""
         self.reply: Any = 0
@@ -74,6 +77,7 @@ class Letter:
         here, self.here = self.here, None
         if here is None:
             return
+        self.is_done_here = True
         try:
             here()
         except Exception as error:

@@ -42,7 +42,8 @@ class Publisher:
         on_unknown: Callable[[Letter, str], None],
         on_up: Callable[[], None],
     ) -> None:
-        self.connector = Connector(dial, self._go_up, self._go_down)
+        # When a link is lost, each letter is told so by its own, and the rest waits for the next.
+        self.connector = Connector(dial, self._go_up, lambda: None)
         self._encode = encode
         self._undelivered = undelivered
         self._on_unknown = on_unknown
@@ -115,9 +116,6 @@ class Publisher:
     def _go_up(self, link: Link) -> None:
         self._flush()
         self._on_up()
-
-    def _go_down(self) -> None:
-        """Nothing: each letter has been told by its own, and the rest waits for the next link."""
 
     def _flush(self) -> None:
         self._is_flush_due = False

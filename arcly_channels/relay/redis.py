@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -147,7 +148,7 @@ class RedisRelay(Relay):
 
     def ask_now(self, to: Destination, what: str, about: Any) -> list[Any]:
         """Do the same in a thread that runs no event loop."""
-        return self.home.run_from_thread(partial(self._ask, to, what, about)).result()
+        return self.home.run_now(partial(self._ask, to, what, about))
 
     async def stop(self) -> None:
         await self.home.leave()
@@ -214,8 +215,11 @@ class RedisRelay(Relay):
     def missed(self, since: float, until: float, why: str) -> None:
         self._gaps.add(since, until, why)
 
-    def kept(self, since: float, until: float) -> None:
-        self.post.drop_in(self._letter(Parcel(Kind.MISSED, EVERYONE, [since, until]), None))
+    def kept(self, since: float, until: float) -> asyncio.Future[int]:
+        letter = self._letter(Parcel(Kind.MISSED, EVERYONE, [since, until]), None)
+        letter.done = told = asyncio.get_running_loop().create_future()
+        self.post.drop_in(letter)
+        return told
 
     # Inside
 
@@ -226,7 +230,12 @@ class RedisRelay(Relay):
             RelayShard(number, server.connect, self, self._probe, "PUBLISH", Verbs())
             for number, server in enumerate(self._servers)
         ]
-        return Shards(shards, [self._everyone, self._me], self._heard_before)
+        return Shards(shards, [self._everyone, self._me], self._heard_before, self._end)
+
+    async def _end(self) -> None:
+        """End what would go on without links: to tell of a gap, and to answer."""
+        self._gaps.stop()
+        await self._questions.stop()
 
     def _heard_before(self) -> list[bytes]:
         """Return what was heard in a loop that has ended, and is wanted still: that is a gap."""
@@ -244,7 +253,7 @@ class RedisRelay(Relay):
         here = letter.here
         if here is None or not self._delivers_at_once:
             return None
-        letter.here = None
+        letter.here, letter.is_done_here = None, True
         return here()
 
     async def _tell(self, kind: Kind, to: Destination, body: Any) -> int:

@@ -63,8 +63,11 @@ class Office(Protocol):
     def missed(self, since: float, until: float, why: str) -> None:
         """Take note that messages may be missing here."""
 
-    def kept(self, since: float, until: float) -> None:
-        """Tell the others that messages may be missing there, which went no further than this."""
+    def kept(self, since: float, until: float) -> asyncio.Future[int]:
+        """Tell the others that messages may be missing there, which went no further than this.
+
+        Returns a future of whether they were told.
+        """
 
 
 class RelayShard:
@@ -196,7 +199,7 @@ class RelayShard:
     def _undelivered(self, letter: Letter, what: str, why: str) -> None:
         """Deliver here what went no further, and let the others know, or whoever has sent it."""
         self._office.stats.dropped[what] += 1
-        if letter.here is not None and self._office.serves():
+        if (letter.here or letter.is_done_here) and self._office.serves():
             if self._kept_since is None:
                 self._kept_since = time.time()
             letter.deliver()
@@ -216,9 +219,21 @@ class RelayShard:
 
     def _go_up(self) -> None:
         self._is_logged = False
-        since, self._kept_since = self._kept_since, None
-        if since is not None:
-            self._office.kept(since, time.time())
+        self._tell_what_was_kept()
+
+    def _tell_what_was_kept(self) -> None:
+        since = self._kept_since
+        if since is not None and self.publisher.connector.link is not None:
+            self._kept_since = None
+            told = self._office.kept(since, time.time())
+            told.add_done_callback(partial(self._is_told, since))
+
+    def _is_told(self, since: float, told: asyncio.Future[int]) -> None:
+        """Tell it again later, if it is not certain that the others know. Twice is no harm."""
+        if told.cancelled() or told.exception() is not None:
+            self._kept_since = min(since, self._kept_since or since)
+            loop = asyncio.get_running_loop()
+            loop.call_later(hearing.TIMEOUT, self._tell_what_was_kept)
 
     # Inside: in
 

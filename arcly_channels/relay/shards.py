@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 from arcly_channels.relay.letters import Letter
@@ -15,7 +15,7 @@ class Shards:
     """All shards of a process. A name is on one of them, the same for every process.
 
     `always` is what a process hears as soon as it hears anything. `heard_before` is asked once what
-    it should hear besides.
+    it should hear besides, and `on_end` run first when all ends.
     """
 
     def __init__(
@@ -23,10 +23,12 @@ class Shards:
         shards: Sequence[RelayShard],
         always: Iterable[bytes],
         heard_before: Callable[[], Iterable[bytes]],
+        on_end: Callable[[], Awaitable[None]],
     ) -> None:
         self._shards = shards
         self._always = tuple(always)
         self._heard_before = heard_before
+        self._on_end = on_end
         self.is_hearing = False
         """Whether somebody in this process depends on what arrives."""
         self._is_heard = False
@@ -39,6 +41,7 @@ class Shards:
     async def stop(self) -> None:
         """Send what was posted, and end all links."""
         self.is_hearing = self._is_heard = False
+        await self._on_end()
         await asyncio.gather(*(shard.stop() for shard in self._shards))
 
     def of(self, name: bytes) -> RelayShard:
