@@ -1,4 +1,4 @@
-# make demo | demo-cluster | test | drain | check | bench | format | clean. Each makes the virtual environment when it is
+# make demo | demo-cluster | test | drain | faults | check | bench | format | clean. Each makes the virtual environment when it is
 # missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 
-.PHONY: demo demo-cluster test drain check bench format clean
+.PHONY: demo demo-cluster test drain faults check bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,9 @@ test: $(READY)
 
 drain: $(READY)
 	$(BIN)/python -m pytest -m long -s tests/integration/test_drain.py
+
+faults: $(READY)
+	$(BIN)/python -m pytest -m long -s tests/integration/test_relay_*.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -12,8 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.servers import free_port, skip_for_want_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 DEADLINE = 10.0
 
@@ -132,7 +136,7 @@ class RedisServer:
             return True
         return False
 
-    def __enter__(self) -> RedisServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

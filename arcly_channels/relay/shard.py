@@ -31,9 +31,9 @@ TICK = 0.25
 """Seconds between two looks at the link that hears. What is counted is looks, not time, so that a
 loop that was blocked does not take its own silence for the server's."""
 
-ROLE_INTERVAL = 5.0
+ROLE_INTERVAL = 4.0
 """Seconds between two questions whether the server is a master. A replica takes what is published,
-says so, and passes it on to nobody else."""
+says so, and passes it on to nobody else; five seconds later that is to be over."""
 
 
 Dial = Callable[[], Awaitable[Link]]
