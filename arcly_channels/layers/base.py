@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from asgiref.sync import markcoroutinefunction
-from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
 
-from arcly_channels.close_codes import label
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.fanout.audience import EVERYONE, Audience, Everyone, Group, One
 from arcly_channels.fanout.lanes import Lane
@@ -28,22 +24,21 @@ from arcly_channels.fanout.pacing import release
 from arcly_channels.fanout.pulse import STALLED
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.fanout.rows import NOBODY, About
-from arcly_channels.layers import news
 from arcly_channels.layers.channels import OVERFLOWS, Channels
-from arcly_channels.layers.closings import Closings
+from arcly_channels.layers.counted import Counted
+from arcly_channels.layers.delivery import Delivery
 from arcly_channels.layers.message import Copier, Message
 from arcly_channels.layers.options import require_one_of, require_positive
 from arcly_channels.layers.views import ChannelsView, GroupsView
 from arcly_channels.layers.waiter import Waiter
-from arcly_channels.reasons import Limit
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.relay.contract import Kind, Parcel, Relay
 from arcly_channels.wire.envelope import Frame
-from arcly_channels.wire.events import frame_of, message_of
+from arcly_channels.wire.events import frame_of
 from arcly_channels.wire.protocol import V1
 
 
-class GatewayLayer(BaseChannelLayer):
+class GatewayLayer(Counted, BaseChannelLayer):
     """A channel layer that gateways can be in. Use a subclass: `LocalChannelLayer`.
 
     Every method may be called from any thread or event loop. Those whose names end in `_now` do not
@@ -70,7 +65,8 @@ class GatewayLayer(BaseChannelLayer):
         if not isinstance(capacities, Mapping):
             raise TypeError(f"channel_capacity is a dict, not {capacities!r}")
         require_positive(**{str(pattern): value for pattern, value in capacities.items()})
-        super().__init__(expiry=expiry, capacity=capacity)
+        Counted.__init__(self)
+        BaseChannelLayer.__init__(self, expiry=expiry, capacity=capacity)
         self.channel_capacity = self.compile_capacities(capacities)
         self.group_expiry = group_expiry
         self.relay = relay
@@ -93,20 +89,14 @@ class GatewayLayer(BaseChannelLayer):
         )
         # A pump lives for as long as it has connections.
         self._pumps: WeakValueDictionary[asyncio.AbstractEventLoop, Pump] = WeakValueDictionary()
-        self.closings = Closings()
+        self._delivery = Delivery(self.registry, self._channels)
+        self.closings = self._delivery.closings
         """What was closed here a moment ago, for clients that were still on their way in."""
+        self.on_parcel = self._delivery.take
         self.v1 = V1(self.spread)
         """The dialect of clients that speak `arcly.v1`."""
         self.leaving = 0
         """How many connections there were when the server began to end, while it does."""
-        self._handler_errors = 0
-        self.disconnects: Counter[str] = Counter()
-        """How many connections of gateways have ended, by reason."""
-        self.closes: Counter[str] = Counter()
-        """How many connections of gateways have ended, by close code."""
-        self.limits: Counter[str] = Counter()
-        """How often a client went beyond a limit, by which."""
-        self._lock = threading.Lock()  # Guards the numbers.
 
     @property
     def node(self) -> str:
@@ -309,13 +299,13 @@ class GatewayLayer(BaseChannelLayer):
 
         Where the others cannot be told, raises what the relay does, when it is done here.
         """
-        count = self._close(group, code, reason)
+        count = self._delivery.close(group, code, reason)
         self.relay.carry_now(Parcel(Kind.CLOSE, EVERYONE, [group, code, reason]), None)
         return count
 
     async def close_group(self, group: str, code: int, reason: str = "") -> int:
         """Do what `close_group_now` does, in async code."""
-        count = self._close(group, code, reason)
+        count = self._delivery.close(group, code, reason)
         await self.relay.carry(Parcel(Kind.CLOSE, EVERYONE, [group, code, reason]), None)
         return count
 
@@ -353,28 +343,6 @@ class GatewayLayer(BaseChannelLayer):
         """Return how many gateways are connected."""
         return len(self.registry)
 
-    # Other processes
-
-    def on_parcel(self, parcel: Parcel) -> None:
-        """Do the local half of what another process was asked for. In an event loop."""
-        kind, to, body = parcel
-        group = to.name if isinstance(to, Group) else None
-        if kind is Kind.FRAME:
-            self.registry.deliver(_audience(group), body)
-        elif group is not None and kind is Kind.EVENT:
-            self._deliver_event(group, body, message_of(body), ())
-        elif group is not None and kind is Kind.MESSAGE:
-            self._deliver_message(group, body)
-        elif kind is Kind.SEND:
-            self._deliver_sent(*body)
-        elif kind is Kind.SEND_EVENT:
-            channel, text = body
-            self._deliver_sent(channel, message_of(Frame.from_text(text)))
-        elif kind is Kind.CLOSE:
-            self._close(*body)
-        elif kind is Kind.NEWS:
-            news.tell(*body)
-
     # Counts, tests and debugging
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -386,26 +354,10 @@ class GatewayLayer(BaseChannelLayer):
         if problem is not None:
             yield "relay", problem
 
-    def count_handler_error(self) -> None:
-        """Count an event whose handler failed."""
-        with self._lock:
-            self._handler_errors += 1
-
-    def count_disconnect(self, reason: str, code: int) -> None:
-        """Count the end of a gateway's connection."""
-        with self._lock:
-            self.disconnects[reason] += 1
-            self.closes[label(code)] += 1
-
-    def count_limit(self, limit: Limit) -> None:
-        """Count that a client went beyond a limit."""
-        with self._lock:
-            self.limits[limit.value] += 1
-
     @property
     def counts(self) -> Mapping[str, int]:
         """How often what should not happen did."""
-        return {**self._channels.counts, "handler_errors": self._handler_errors}
+        return {**self._channels.counts, "handler_errors": self.handler_errors}
 
     @property
     def channels(self) -> ChannelsView:
@@ -469,7 +421,7 @@ class GatewayLayer(BaseChannelLayer):
     ) -> tuple[Parcel, Callable[[], None]]:
         """Return what is sent to the gateways in a group, or to all, and the local half of it."""
         audience = _audience(group)
-        here = partial(self.registry.deliver, audience, frame, exclude=exclude, places=places)
+        here = partial(self._delivery.frame, audience, frame, exclude, places)
         return Parcel(Kind.FRAME, audience, frame), here
 
     def _to_group(
@@ -477,35 +429,10 @@ class GatewayLayer(BaseChannelLayer):
     ) -> tuple[Parcel, Callable[[], bool]]:
         """Return what is sent to all channels in a group, and the local half of it."""
         if frame is None:
-            here = partial(self._deliver_message, group, message)
+            here = partial(self._delivery.message, group, message)
             return Parcel(Kind.MESSAGE, Group(group), message), here
-        here = partial(self._deliver_event, group, frame, message, places)
+        here = partial(self._delivery.event, group, frame, message, places)
         return Parcel(Kind.EVENT, Group(group), frame), here
-
-    def _deliver_event(
-        self, group: str, frame: Frame, message: Message, places: Iterable[Lane]
-    ) -> bool:
-        self.registry.deliver(Group(group), frame, places=places)
-        return self._channels.send_to_group(group, (), message)
-
-    def _deliver_sent(self, channel: str, message: Message) -> None:
-        """Do what `send` does with what another process has sent; one that is full is counted."""
-        try:
-            connection, frame = self.registry.of_channel(channel), frame_of(message)
-            if connection is None or frame is None:
-                self._channels.send(channel, message)
-            else:
-                self.registry.deliver(One(connection.id), frame)
-        except ChannelFull:
-            self._channels.count("full", 1)
-
-    def _deliver_message(self, group: str, message: Message) -> bool:
-        gateways = [connection.channel for connection in self.registry.members(group)]
-        return self._channels.send_to_group(group, filter(None, gateways), message)
-
-    def _close(self, group: str, code: int, reason: str) -> int:
-        self.closings.note(group, code, reason)  # First: whoever joins from here on finds it.
-        return self.registry.close(Group(group), code, reason)
 
     def _close_one(self, node: str, number: int, code: int, reason: str) -> bool:
         return node == self.node and self.registry.close(One(number), code, reason) > 0

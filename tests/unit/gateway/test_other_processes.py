@@ -63,8 +63,9 @@ class Client(WebsocketCommunicator):
         return self
 
     async def event(self) -> dict[str, Any]:
+        """Return the next event that is no ping."""
         envelope: dict[str, Any] = await self.receive_json_from(DEADLINE)
-        return envelope
+        return await self.event() if envelope["event"] == "gateway:ping" else envelope
 
 
 @pytest.fixture
@@ -371,7 +372,7 @@ async def test_user_is_disconnected_here_and_elsewhere(
     layer: RedisChannelLayer, other: RedisChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(other, "_close", lambda group, code, reason: told.append(reason))
+    monkeypatch.setattr(other._delivery, "close", lambda group, code, reason: told.append(reason))
     await other.relay.follow()
     assert await adisconnect_user("ann") == 0
     await eventually(lambda: told)
