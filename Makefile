@@ -54,4 +54,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) db.sqlite3 build *.egg-info
+	rm -rf $(VENV) .venv-channels-redis db.sqlite3 build *.egg-info

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -50,19 +49,21 @@ class Server:
         keepalive: bool = False,
         congestion: str = "",
         limits: bool = False,
+        redis: str = "",
     ) -> None:
         self._log = log
-        self.port = _free_port()
+        self.port = free_port()
         arguments = [peer.application, peer.server, str(self.port)]
         if len(CORES) > 1:
             arguments.append(str(SERVER_CORE))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.servers.run", *arguments],
+            [peer.python, "-m", "benchmarks.servers.run", *arguments],
             cwd=Path(__file__).parents[1],
             env=os.environ
             | ({"BENCH_KEEPALIVE": "1"} if keepalive else {})
             | ({"BENCH_CONGESTION": congestion} if congestion else {})
-            | ({"BENCH_LIMITS": "1"} if limits else {}),
+            | ({"BENCH_LIMITS": "1"} if limits else {})
+            | ({"BENCH_REDIS": redis, "BENCH_LAYER": peer.layer} if peer.layer else {}),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -164,20 +165,32 @@ class Session(NamedTuple):
     server: Server
     clients: Clients
 
+    def cpu_seconds(self) -> float:
+        """The CPU time that the server has used so far."""
+        return self.server.cpu_seconds()
+
 
 @contextmanager
 def session(
-    peer: Peer, *, keepalive: bool = False, congestion: str = "", limits: bool = False
+    peer: Peer,
+    *,
+    keepalive: bool = False,
+    congestion: str = "",
+    limits: bool = False,
+    redis: str = "",
 ) -> Iterator[Session]:
     """A fresh server with its clients. An error inside shows what the server had printed.
 
     `congestion` is the algorithm of its connections, as Daphne and uvicorn can be given one.
-    `limits` are those of clients by default; without, nobody meets one.
+    `limits` are those of clients by default; without, nobody meets one. `redis` is the URL for
+    peers that need one.
     """
     pin(CLIENT_CORE)
     with ExitStack() as stack:
         log = stack.enter_context(TemporaryFile())
-        server = Server(peer, log, keepalive=keepalive, congestion=congestion, limits=limits)
+        server = Server(
+            peer, log, keepalive=keepalive, congestion=congestion, limits=limits, redis=redis
+        )
         stack.callback(server.stop)
         clients = Clients(server.port, peer.dialect)
         stack.callback(clients.stop)
@@ -196,10 +209,14 @@ def available(peers: Sequence[Peer], result: Result) -> list[Peer]:
 
 
 @contextmanager
-def sessions(peers: Sequence[Peer], result: Result, members: int) -> Iterator[list[Session]]:
+def sessions(
+    peers: Sequence[Peer], result: Result, members: int, redis: str = ""
+) -> Iterator[list[Session]]:
     """All available peers at once, each with `members` connected, for samples that take turns."""
     with ExitStack() as stack:
-        opened = [stack.enter_context(session(peer)) for peer in available(peers, result)]
+        opened = [
+            stack.enter_context(session(peer, redis=redis)) for peer in available(peers, result)
+        ]
         for each in opened:
             each.clients.call(Swarm.connect, members)
         yield opened
@@ -222,7 +239,7 @@ def _serve_calls(pipe: Connection, port: int, dialect: Dialect) -> None:
         pipe.send(reply)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from . import channels_redis
 from .wire import Dialect, Envelopes, SocketIO
 
 _APPLICATIONS = {
     "ours": ("arcly_channels", ("arcly_channels", "channels")),
+    "rooms": ("arcly_channels", ("arcly_channels", "channels")),
     "stock": ("Channels + InMemory", ("channels",)),
     "bare": ("bare ASGI", ()),
     "socketio": ("python-socketio", ("socketio",)),
@@ -23,18 +26,39 @@ _SERVERS = {
     "alone": ("", ()),
     "alone_uvloop": (" on uvloop", ("uvloop",)),
 }
+LAYERS = {
+    "relay": "RedisChannelLayer",
+    "core": "channels_redis",
+    "pubsub": "channels_redis (pubsub)",
+}
+"""What a layer over Redis is called; `benchmarks.servers.settings` configures it."""
+_OVER_REDIS = {
+    "relay": "arcly_channels over Redis",
+    "core": "Channels + channels_redis",
+    "pubsub": "Channels + channels_redis (pubsub)",
+}
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One application on one server; both are names of `benchmarks.servers`."""
+    """One application on one server; both are names of `benchmarks.servers`.
+
+    `layer` is one of `LAYERS`, or nothing when it needs no Redis.
+    """
 
     application: str
     server: str
+    layer: str = ""
 
     @property
     def name(self) -> str:
-        return _APPLICATIONS[self.application][0] + _SERVERS[self.server][0]
+        name = _OVER_REDIS[self.layer] if self.layer else _APPLICATIONS[self.application][0]
+        return name + _SERVERS[self.server][0]
+
+    @property
+    def python(self) -> str:
+        """The interpreter that has what this peer needs."""
+        return python_of(self.layer)
 
     @property
     def dialect(self) -> Dialect:
@@ -43,8 +67,24 @@ class Peer:
     def missing(self) -> str | None:
         """Why this peer cannot run on this machine, or None."""
         packages = _APPLICATIONS[self.application][1] + _SERVERS[self.server][1]
-        absent = [package for package in packages if find_spec(package) is None]
-        return f"not installed: {', '.join(absent)}" if absent else None
+        return _absent(packages) or (missing_layer(self.layer) if self.layer else None)
+
+
+def python_of(layer: str) -> str:
+    """The interpreter for programs that use this layer."""
+    return str(channels_redis.PYTHON) if layer in ("core", "pubsub") else sys.executable
+
+
+def missing_layer(layer: str) -> str | None:
+    """Why there is no such layer on this machine, or None."""
+    return (
+        _absent(("redis", "hiredis", "msgpack")) if layer == "relay" else channels_redis.missing()
+    )
+
+
+def _absent(packages: tuple[str, ...]) -> str | None:
+    absent = [package for package in packages if find_spec(package) is None]
+    return f"not installed: {', '.join(absent)}" if absent else None
 
 
 OURS_ON_DAPHNE = Peer("ours", "daphne")
@@ -56,3 +96,7 @@ BARE_ON_UVICORN = Peer("bare", "uvicorn")
 SOCKETIO = Peer("socketio", "uvicorn")
 BROADCAST = Peer("broadcast", "alone")
 BROADCAST_ON_UVLOOP = Peer("broadcast", "alone_uvloop")
+ROOMS_OVER_REDIS = Peer("rooms", "daphne", "relay")
+OURS_OVER_REDIS = Peer("ours", "daphne", "relay")
+STOCK_OVER_REDIS = Peer("stock", "daphne", "core")
+STOCK_OVER_PUBSUB = Peer("stock", "daphne", "pubsub")

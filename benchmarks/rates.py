@@ -1,17 +1,29 @@
-"""Delivery rates of several servers, sampled in turn: for fan-out and bursts."""
+"""Delivery rates of several servers, sampled in turn: for fan-out, bursts and several processes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from .harness import Session
+from .harness import Clients
+from .peers import Peer
 from .results import Measure, Result
 from .swarm import Swarm
 
 
+class Opened(Protocol):
+    """Servers of one peer, and their clients."""
+
+    @property
+    def peer(self) -> Peer: ...
+    @property
+    def clients(self) -> Clients: ...
+    def cpu_seconds(self) -> float: ...
+
+
 def sample_rates(
     result: Result,
-    opened: Sequence[Session],
+    opened: Sequence[Opened],
     title: str,
     *,
     burst: int,
@@ -31,16 +43,16 @@ def sample_rates(
     rounds = [_rounds_for(each, seconds, burst, size) for each in opened]
     for _ in range(repeats):
         for each, count in zip(opened, rounds, strict=True):
-            before = each.server.cpu_seconds()
+            before = each.cpu_seconds()
             run = each.clients.call(Swarm.fan_out, count, burst, size)
             deliveries = count * burst * members
             rate.add(each.peer.name, deliveries / run.seconds)
-            cpu.add(each.peer.name, (each.server.cpu_seconds() - before) / deliveries * 1e6)
+            cpu.add(each.peer.name, (each.cpu_seconds() - before) / deliveries * 1e6)
             load.add(each.peer.name, run.client_load)
     return rate
 
 
-def _rounds_for(opened: Session, seconds: float, burst: int, size: int) -> int:
+def _rounds_for(opened: Opened, seconds: float, burst: int, size: int) -> int:
     rounds = 2
     for _ in range(2):
         run = opened.clients.call(Swarm.fan_out, rounds, burst, size)

@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import charts, peers
+from . import capacity_page, charts, peers
+from .capacity import Costs
 from .layer import STOCK as STOCK_LAYER
 from .results import DIRECTORY, SPREAD, number
 
@@ -22,7 +23,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 ORDER = (
     "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "idle", "layer",
     "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
-    "attackers",
+    "attackers", "relay", "scale_out", "parcels", "eight",
 )
 # fmt: on
 HIGHLIGHTS = (
@@ -33,7 +34,10 @@ HIGHLIGHTS = (
     ("layer", "in a group of 1000", STOCK_LAYER),
 )
 """What the README shows: a benchmark, what is in the measure's title, and beside whom."""
-_NAMED = ("django", "channels", "daphne", "uvicorn", "uvloop", "websockets", "python-socketio")
+_NAMED = (
+    *("django", "channels", "daphne", "uvicorn", "uvloop", "websockets", "python-socketio"),
+    *("redis-server", "redis", "channels_redis", "redis (channels_redis)"),
+)
 
 
 def load(directory: Path) -> dict[str, dict[str, Any]]:
@@ -138,6 +142,10 @@ def main() -> None:
     write_charts(chosen.docs, results)
     write_between_markers(chosen.readme, highlights(results))
     write_between_markers(chosen.docs / "benchmarks.md", table(results))
+    write_between_markers(
+        chosen.docs / "explanation" / "capacity.md",
+        capacity_page.shown(Costs.measured(chosen.results)),
+    )
 
 
 if __name__ == "__main__":

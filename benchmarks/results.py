@@ -22,7 +22,7 @@ DIRECTORY = Path(__file__).parent / "results"
 _PACKAGES = (
     "arcly-channels", "django", "channels", "asgiref", "daphne", "twisted", "autobahn", "uvicorn",
     "uvloop", "websockets", "wsproto", "hypercorn", "granian", "python-socketio",
-    "python-engineio", "orjson",
+    "python-engineio", "orjson", "redis", "hiredis", "msgpack",
 )
 # fmt: on
 
@@ -111,6 +111,8 @@ class Result:
         self.parameters = parameters
         self.series: dict[str, list[tuple[float, float]]] = {}
         self.close_codes: dict[str, list[int]] = {}
+        self.versions: dict[str, str] = {}
+        """Of what is not installed here: of servers, and of peers in environments of their own."""
         self._measures: list[Measure] = []
         self._comparisons: list[Comparison] = []
         self._skipped: dict[str, str] = {}
@@ -144,7 +146,7 @@ class Result:
             "question": self.question,
             "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
             "machine": _machine(),
-            "versions": _versions(),
+            "versions": _versions() | self.versions,
             "parameters": self.parameters,
             "skipped": self._skipped,
             "measures": [measure.as_json() for measure in self._measures if measure.samples],

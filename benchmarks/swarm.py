@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import select
 import socket
+from collections.abc import Sequence
 from time import monotonic, perf_counter, process_time, sleep
 from typing import Any, NamedTuple
 
@@ -100,18 +101,24 @@ class Swarm:
         self.control = self.open_control()
         self._next_number = 0
 
-    def open_control(self) -> Client:
-        client = Client(self.port, self.dialect.control_path, self.dialect)
+    def open_control(self, port: int | None = None) -> Client:
+        client = Client(port or self.port, self.dialect.control_path, self.dialect)
         client.welcome()
         return client
 
-    def connect(self, count: int, at_once: int = 32) -> float:
-        """Add `count` members to the room, `at_once` at a time; the seconds that it took."""
+    def connect(self, count: int, at_once: int = 32, port: int | None = None) -> float:
+        """Add `count` members to the room, `at_once` at a time; the seconds that it took.
+
+        `port` is that of another server of the same project.
+        """
+        return self.enter([(port or self.port, self.dialect.member_path)] * count, at_once)
+
+    def enter(self, places: Sequence[tuple[int, str]], at_once: int = 32) -> float:
+        """Add a member for each port and path; the seconds that it took."""
         started = perf_counter()
-        for opened in range(0, count, at_once):
-            size = min(at_once, count - opened)
+        for opened in range(0, len(places), at_once):
             clients = [
-                Client(self.port, self.dialect.member_path, self.dialect) for _ in range(size)
+                Client(port, path, self.dialect) for port, path in places[opened : opened + at_once]
             ]
             for client in clients:
                 client.welcome()
@@ -129,7 +136,7 @@ class Swarm:
             "go",
             {"rounds": rounds, "burst": burst, "size": size, "first": first, "interval": interval},
         )
-        seen = self._count(frames * frame_size(size))
+        seen = self.count(frames * frame_size(size))
         seconds, used = perf_counter() - started, process_time() - used
         self.control.hear("done")
         check_numbers(seen, first, frames)
@@ -146,7 +153,7 @@ class Swarm:
     def ask(self, event: str, data: dict[str, Any] | None = None) -> Any:
         return self.control.ask(event, data)
 
-    def _count(self, expected: int, timeout: float = 120.0) -> bytearray:
+    def count(self, expected: int, timeout: float = 120.0) -> bytearray:
         """Read until every member has got exactly `expected` bytes; what the first member got."""
         missing = dict.fromkeys(self.members, expected)
         first = next(iter(self.members))
