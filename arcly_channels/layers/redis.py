@@ -257,7 +257,9 @@ class RedisChannelLayer(GatewayLayer):
     def _pass_on(self, channel: str, message: Copier) -> None:
         """Give to the workers what their channel gets as a member of a group."""
         data, capacity = self._work(channel, message())
-        self._workers.push_once(channel, data, capacity, self.relay.under_way)
+        parcel = self.relay.under_way
+        mark = "" if parcel is None else "{:x}.{}".format(*parcel)
+        self._workers.push_once(channel, data, capacity, mark)
 
     def _take_work(self, channel: str, data: bytes) -> None:
         message = self.relay.unsealed(data)

@@ -1,4 +1,4 @@
-"""Sends letters to one server: those of a turn of the loop in one write, and none twice.
+"""Sends letters to one server: those of a turn of the loop in two writes, and none twice.
 
 What has become of a letter is one of four things. The server has acknowledged it. Or it has refused
 it, and it reached nobody. Or the letter was not written, as there was no link, and reached nobody
@@ -76,7 +76,7 @@ class Publisher:
                 raise RelayUnavailable("too much is on its way already")
 
     def post(self, letter: Letter) -> None:
-        """Send a letter at the end of this turn of the loop, or as soon as there is a link."""
+        """Send a letter in this turn of the loop, or as soon as there is a link."""
         if letter.is_withdrawn:
             return
         if self.connector.is_down:
@@ -93,6 +93,7 @@ class Publisher:
         if self._timer is None:
             self._timer = self._loop.call_later(TIMEOUT, self._look_for_late)
         if not self._is_flush_due:
+            self._flush()  # The first of a turn leaves at once, and the rest of it together.
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
 

@@ -79,7 +79,7 @@ class RedisRelay(Relay):
         self.post = Post(self.home)
         self.heard_at = time.time()
         """When something has arrived for the last time (Unix time)."""
-        self.under_way = ""
+        self.under_way: tuple[int, int] | None = None
         """What tells the parcel whose local half is being done from all others."""
         self._half = half
         self._servers = servers
@@ -194,23 +194,23 @@ class RedisRelay(Relay):
     def take(self, topic: bytes, envelope: Envelope) -> None:
         """Do the local half of what has arrived. Whatever that raises is logged and counted."""
         body = self.sealer.read(envelope)
-        self.under_way = f"{envelope.node:x}.{envelope.sequence}"
+        self.under_way = envelope.node, envelope.sequence
         try:
             self._take(topic, envelope.kind, body)
         except Exception:  # noqa: BLE001  # It is logged; whatever the others send, we go on.
             self._failed(envelope.kind)
         finally:
-            self.under_way = ""
+            self.under_way = None
 
     def deliver(self, letter: Letter) -> None:
         """Do the local half of what has come back."""
-        self.under_way = f"{self.node_number:x}.{letter.sequence}"
+        self.under_way = self.node_number, letter.sequence
         try:
             letter.deliver()
         except Exception:  # noqa: BLE001
             self._failed(letter.kind)
         finally:
-            self.under_way = ""
+            self.under_way = None
 
     def missed(self, since: float, until: float, why: str) -> None:
         self._gaps.add(since, until, why)
