@@ -38,6 +38,7 @@ setup(
             "pytest>=8",
             "pytest-asyncio>=0.24",
             "pytest-django>=4.8",
+            "pytest-xdist>=3.6",
             "python-socketio>=5.11",
             "ruff>=0.6",
             "uvicorn>=0.30",
