@@ -32,6 +32,8 @@ class Passage:
         self._proxy = proxy
         self._client = client
         self._server = server
+        for _, writer in (client, server):
+            writer.transport.set_write_buffer_limits(0)  # `drain` waits until all is written.
         self.sent = b""
         """The first of what the client has sent."""
         self._is_over = asyncio.Event()
@@ -57,7 +59,7 @@ class Passage:
             task.cancel()
         await asyncio.gather(*ways, ending, return_exceptions=True)
         for _, writer in (self._client, self._server):
-            writer.close()
+            writer.transport.abort()  # What was to be written is.
 
     def end(self) -> None:
         """Close both connections."""
@@ -110,7 +112,8 @@ class Proxy:
         self.target = target
         self.delay_up = self.delay_down = 0.0
         self.port = 0
-        self._passages: dict[Passage, asyncio.Task[None] | None] = {}
+        self._passages: set[Passage] = set()
+        self._serving = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
 
@@ -150,21 +153,25 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving += 1
         try:
             server = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
-            writer.close()
-            return
-        passage = Passage(self, (reader, writer), server)
-        self._passages[passage] = asyncio.current_task()
-        await passage.run()
-        del self._passages[passage]
+            writer.transport.abort()
+        else:
+            passage = Passage(self, (reader, writer), server)
+            self._passages.add(passage)
+            await passage.run()
+            self._passages.discard(passage)
+        finally:
+            self._serving -= 1
 
     async def _end(self) -> None:
         self._server.close()
-        for passage in self._passages:
-            passage.end()
-        await asyncio.gather(*filter(None, self._passages.values()))
+        while self._serving:
+            for passage in self._passages:
+                passage.end()
+            await asyncio.sleep(0.001)
 
     def __enter__(self) -> Proxy:
         self._thread.start()

@@ -66,8 +66,9 @@ async def test_both_directions_are_delayed_and_in_order(proxy: Proxy) -> None:
 
 async def test_end_is_passed_on(proxy: Proxy) -> None:
     reader, writer = await connect(proxy)
-    writer.close()
+    writer.write_eof()
     assert await soon(reader.read()) == b""
+    writer.close()
 
 
 async def test_reset_reaches_the_client(proxy: Proxy) -> None:
