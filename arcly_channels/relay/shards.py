@@ -62,6 +62,8 @@ class Shards:
             self._hear()
         first = () if self._is_heard else self._always
         by_shard = self._by_shard([*first, *names])
+        if not by_shard:
+            return
         if len(by_shard) == 1:
             ((shard, mine),) = by_shard.items()
             await shard.subscriber.follow(mine)

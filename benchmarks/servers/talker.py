@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -130,8 +129,7 @@ class Talker:
     def _wait_for(self, outcome: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(outcome, self._loop).result()
+        return self._loop.run_until_complete(outcome)  # In the main thread, as servers have it.
 
 
 def _publisher(layer: Any) -> Any:
