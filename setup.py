@@ -28,6 +28,7 @@ setup(
         "jwt": ["PyJWT[crypto]>=2.8"],
         "typed": ["pydantic>=2"],
         "dev": [
+            "celery>=5.3",
             "cryptography>=42",
             "django-stubs>=5",
             "granian>=1.6",

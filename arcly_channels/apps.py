@@ -1,4 +1,4 @@
-"""The Django application: system checks, sessions that end, and metrics."""
+"""The Django application: system checks, the layers, sessions that end, and metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class ArclyChannelsConfig(AppConfig):
     def ready(self) -> None:
         from arcly_channels import checks  # noqa: F401  # Registers them.
         from arcly_channels.gateway.disconnect import follow_users
+        from arcly_channels.layers.configured import make_layers
 
+        make_layers()
         follow_users()
 
         if find_spec("prometheus_client") is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from arcly_channels.layers.base import GatewayLayer
 
@@ -29,6 +31,19 @@ def gateway_layers() -> list[GatewayLayer]:
     """Return the layers that gateways can be in."""
     layers = [get_channel_layer(alias) for alias in channel_layers.configs]
     return [layer for layer in layers if isinstance(layer, GatewayLayer)]
+
+
+def make_layers() -> None:
+    """Make the layers that gateways can be in, before there are threads that ask for them.
+
+    Channels makes a layer when it is first asked for it, and so one for each thread that asks at
+    that time: they would share neither channels nor connections.
+    """
+    for alias in channel_layers.configs:
+        with suppress(Exception):  # `manage.py check` says what is wrong, and the first use does.
+            backend = import_string(channel_layers.configs[alias]["BACKEND"])
+            if issubclass(backend, GatewayLayer):
+                get_channel_layer(alias)
 
 
 def close_group_now(group: str, code: int, reason: str = "") -> int:

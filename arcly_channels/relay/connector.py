@@ -54,7 +54,8 @@ class Connector:
 
     def start(self) -> None:
         """Begin. Idempotent."""
-        if self._task is None and self.link is None:
+        # Where the end of an event loop has cancelled an attempt, there is another.
+        if self.link is None and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._connect())
 
     async def stop(self) -> None:
@@ -67,11 +68,12 @@ class Connector:
         if link is not None:
             link.on_lost = _nothing
             link.abort()
+            await asyncio.sleep(0)  # That is when it ends.
 
     async def _connect(self) -> None:
         while True:
             if self._attempts:
-                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._attempts)
+                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._attempts - 1))
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  # No secret.
             self._attempts += 1
             try:

@@ -3,6 +3,9 @@
 A server has one in its main thread, and the clients are there. A process without, as under WSGI, in
 Celery or in a command, gets a thread with a loop of its own. So does one whose loops come and go in
 other threads, as `async_to_sync` makes one for each call: the links would go with it.
+
+A forked child has no such loop, and makes its own at its first use. It does not touch what it has
+of its parent: below, in the kernel, that is one and the same.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ import concurrent.futures
 import os
 import threading
 from asyncio import _get_running_loop
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -45,6 +49,7 @@ class Home:
         self._shards: Shards | None = None
         self._thread: LoopThread | None = None
         self._is_settled = False
+        self._last_will: AsyncGenerator[None] | None = None
         self._lock = ForkSafeLock()
         _homes.add(self)
 
@@ -111,7 +116,7 @@ class Home:
         if shards is None or loop is None or loop.is_closed():
             return
         if thread is not None:
-            thread.end()
+            await asyncio.wrap_future(thread.end())
         elif loop is _get_running_loop():
             await shards.stop()
         elif loop.is_running():
@@ -137,12 +142,17 @@ class Home:
         self._is_settled = False
         if is_main:
             self._thread, self._loop, self._shards = None, loop, self._furnish()
+            self._last_will = _at_end_of_loop(partial(self._leave, self._shards))
         else:
             self._thread = LoopThread()
             self._loop, self._shards = self._thread.loop, self._thread.call(self._furnish)
             self._thread.last_work = self._shards.stop
         if thread is not None:
             thread.end()  # Behind whatever was handed in there.
+
+    async def _leave(self, shards: Shards) -> None:
+        if self._shards is shards:
+            await self.leave()
 
     def _is_alive(self) -> bool:
         loop = self._loop
@@ -155,7 +165,7 @@ class LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._process = os.getpid()
-        self._is_ending = False
+        self._ending: concurrent.futures.Future[None] | None = None
         self.last_work: Callable[[], Coroutine[Any, Any, None]] | None = None
         """What is to be done there at the end."""
         self._thread = threading.Thread(target=self._run, name="arcly-relay", daemon=True)
@@ -170,12 +180,12 @@ class LoopThread:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result()
 
-    def end(self) -> None:
-        """Have the thread end after its last work. Does not wait for it."""
-        if not self._is_ending:
-            self._is_ending = True
+    def end(self) -> concurrent.futures.Future[None]:
+        """Have the thread end after its last work. Does not wait for it; the future does."""
+        if self._ending is None:
             atexit.unregister(self._end_process)
-            asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+            self._ending = asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+        return self._ending
 
     # Inside
 
@@ -199,14 +209,44 @@ class LoopThread:
             self._thread.join(EXIT_TIMEOUT)
 
 
+def _at_end_of_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+    """Have the running loop do some work before it is closed, while what this returns is kept.
+
+    That is how `asyncio.run` ends, and most servers: it closes the generators that wait yet.
+    """
+
+    async def wait() -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await work()
+
+    waiting = wait()
+    with suppress(StopIteration):  # It has come to its `yield`.
+        waiting.__anext__().send(None)
+    return waiting
+
+
 _homes: WeakSet[Home] = WeakSet()
-_parents: list[Any] = []
-"""What a child has of its parent's. Its end would be felt there: they share what lies below."""
+_of_parents: list[Any] = []
+"""What a child has of its parent, and keeps: its end would be felt there."""
 
 
 def _before_fork() -> None:
-    _parents.extend((home._loop, home._shards, home._thread) for home in _homes)
+    _of_parents.append([{**vars(home)} for home in _homes])
+
+
+def _after_fork_in_child() -> None:
+    """Let go of the connections of the parent, which else could not end them."""
+    for home in _of_parents[-1]:
+        shards = home["_shards"]
+        for link in () if shards is None else shards.links():
+            link.let_go()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_parents.clear)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_of_parents.pop,
+        after_in_child=_after_fork_in_child,
+    )

@@ -26,9 +26,8 @@ class Letter:
 
     __slots__ = (
         *("command", "content", "deadline", "done", "flags", "has_come_back", "here"),
-        *("is_acknowledged", "is_expected", "is_over", "is_withdrawn", "is_written", "kind"),
-        "is_done_here",
-        *("on_reply", "reply", "sequence", "size", "subject"),
+        *("is_acknowledged", "is_done_here", "is_expected", "is_given_up", "is_over"),
+        *("is_withdrawn", "is_written", "kind", "on_reply", "reply", "sequence", "size", "subject"),
     )
 
     def __init__(
@@ -58,6 +57,8 @@ class Letter:
         self.is_withdrawn = False
         """Whether it is not to be written any more."""
         self.is_acknowledged = False
+        self.is_given_up = False
+        """Whether it was told that its outcome is unknown."""
         self.is_expected = False
         """Whether the local half is due when it comes back, and no earlier."""
         self.has_come_back = False

@@ -7,9 +7,11 @@ costs ten times as much for each message: `benchmarks/relay.py`.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -69,6 +71,17 @@ class Link(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection now; what was not sent is lost."""
         self._transport.abort()
+
+    def let_go(self) -> None:
+        """Give up, in a forked child, the parent's connection, which the parent goes on using.
+
+        As long as a child has it too, it does not end for the server when the parent ends it. The
+        transport is not asked: it would tell the parent's event loop, by way of the kernel.
+        """
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, self._transport.get_extra_info("socket").fileno(), inheritable=False)
+            os.close(nowhere)
 
     # asyncio.Protocol
 

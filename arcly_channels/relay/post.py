@@ -39,9 +39,12 @@ class Post:
         waiting = asyncio.wrap_future(answered)
         try:
             await asyncio.wait([waiting], timeout=TIMEOUT + GRACE)
-        finally:
+        except asyncio.CancelledError:
+            waiting.cancel()  # Nobody asks any more what becomes of it.
+            raise
+        if not waiting.done():
             _take_back(letter, answered)
-        return answered.result()
+        return await waiting
 
     def send_now(self, letter: Letter) -> Reply:
         """Do the same in a thread, which waits.

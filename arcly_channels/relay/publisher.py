@@ -105,8 +105,11 @@ class Publisher:
     async def stop(self) -> None:
         """End the link, when what was posted has been answered, or its time is over."""
         if self._letters and not self.connector.is_down:
+            self.connector.start()  # The end of an event loop cancels what makes a link.
             self._is_idle = self._loop.create_future()
             await asyncio.wait([self._is_idle], timeout=TIMEOUT)
+        for letter in self._queue:
+            self._withdraw(letter)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -124,16 +127,19 @@ class Publisher:
         if link is None or not self._queue:
             return
         queue, self._queue = self._queue, []
+        for letter in queue:
+            letter.is_written = True  # First: another thread withdraws it, and looks at this then.
         letters = [letter for letter in queue if not letter.is_withdrawn]
         data = b"".join([self._encode(letter) for letter in letters])
-        for letter in letters:
-            letter.is_written = True
         link.write(data, [partial(self._answered, letter) for letter in letters])
+        for letter in queue:
+            if letter.is_withdrawn:
+                self._let_go(letter)
 
     def _answered(self, letter: Letter, reply: Reply) -> None:
         if isinstance(reply, ConnectionResetError):
             self._let_go(letter)
-            self._on_unknown(letter, "the link was lost")
+            self._give_up(letter, "the link was lost")
         elif isinstance(reply, Exception):
             self._let_go(letter)
             self._undelivered(letter, "refused", f"the server refuses it: {reply}")
@@ -157,7 +163,7 @@ class Publisher:
             elif letter.is_acknowledged:
                 self.end(letter)  # It has not come back: that is the subscriber's to find out.
             elif not letter.is_settled:
-                self._on_unknown(letter, f"no answer came within {TIMEOUT:g} s")
+                self._give_up(letter, f"no answer came within {TIMEOUT:g} s")
         wait = awaited[0].deadline - now if awaited else 0
         self._timer = self._loop.call_later(wait, self._look_for_late) if awaited else None
 
@@ -168,6 +174,11 @@ class Publisher:
             letter.is_withdrawn = True
             why = self.connector.problem or "no link could be made in time"
             self._undelivered(letter, "down", why)
+
+    def _give_up(self, letter: Letter, why: str) -> None:
+        if not letter.is_given_up:
+            letter.is_given_up = True
+            self._on_unknown(letter, why)
 
     def _let_go(self, letter: Letter) -> None:
         if letter.is_over:

@@ -89,6 +89,7 @@ class RedisRelay(Relay):
         self._me = self._subject(Node(self.node))
         self._probe = self.base + f"p:{self.node}".encode()
         self._emptied: deque[str] = deque()
+        self._is_look_due = False
         self._questions = Questions(self.node, self._tell, half.answer)
         self._gaps = Gaps(self._tell_gap)
 
@@ -135,8 +136,9 @@ class RedisRelay(Relay):
         """Note that nobody here is in a group any more."""
         if self.home.shards is None:
             return  # Nothing is heard.
-        self._emptied.append(group)
-        if len(self._emptied) == 1:  # Else somebody has called already.
+        self._emptied.append(group)  # First: whoever looks resets the mark before it does.
+        if not self._is_look_due:
+            self._is_look_due = True
             self.home.call(self._look_at_emptied)
 
     async def ask(self, to: Destination, what: str, about: Any) -> list[Any]:
@@ -178,8 +180,8 @@ class RedisRelay(Relay):
 
     def look(self) -> Stats:
         stats, shards = self.stats, tuple(self.home.shards or ())
-        links = [shard.links() for shard in shards]
-        stats.links, stats.links_wanted = (sum(each) for each in zip((0, 0), *links, strict=True))
+        stats.links = sum(len(shard.links) for shard in shards)
+        stats.links_wanted = sum(shard.links_wanted for shard in shards)
         stats.subscriptions = sum(len(shard.subscriber) for shard in shards)
         return stats
 
@@ -203,8 +205,8 @@ class RedisRelay(Relay):
             self.under_way = None
 
     def deliver(self, letter: Letter) -> None:
-        """Do the local half of what has come back."""
-        self.under_way = self.node_number, letter.sequence
+        """Do the local half of what was sent here."""
+        self.under_way = (self.node_number, letter.sequence) if letter.sequence else None
         try:
             letter.deliver()
         except Exception:  # noqa: BLE001
@@ -226,6 +228,7 @@ class RedisRelay(Relay):
     def _furnish(self) -> Shards:
         """Make the shards, in their loop."""
         self._emptied.clear()
+        self._is_look_due = False
         shards = [
             RelayShard(number, server.connect, self, self._probe, "PUBLISH", Verbs())
             for number, server in enumerate(self._servers)
@@ -292,6 +295,7 @@ class RedisRelay(Relay):
         return topic[len(self._groups) :].decode()
 
     def _look_at_emptied(self, shards: Shards) -> None:
+        self._is_look_due = False
         emptied = [self._emptied.popleft() for _ in range(len(self._emptied))]
         shards.look_at(self._subject(Group(group)) for group in emptied)
 

@@ -54,6 +54,8 @@ class Server:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
+        finally:
+            await self._leave_sentinels()
         # redis-py has no public way to hand a connection over: `tests/unit/relay` pins this one.
         writer = connection._writer
         connection._reader = connection._writer = None  # It closes nothing any more.
@@ -61,6 +63,12 @@ class Server:
         link = Link(transport, writer)
         transport.set_protocol(link)
         return link
+
+    async def _leave_sentinels(self) -> None:
+        """End the connections to Sentinels: the next link may be made in another event loop."""
+        if isinstance(self._pool, SentinelConnectionPool):
+            for sentinel in self._pool.sentinel_manager.sentinels:
+                await sentinel.connection_pool.disconnect(inuse_connections=False)
 
 
 def servers_of(hosts: object) -> list[Server]:
@@ -108,6 +116,8 @@ def _shown(host: object) -> str:
     """Return a host for an error, without the password that a URL may have."""
     if isinstance(host, Mapping):
         return f"a dict of {', '.join(map(str, host))}"
+    if isinstance(host, (tuple, list)):
+        return f"a {type(host).__name__} of {len(host)}"
     text = str(host)
     scheme, separator, rest = text.partition("://")
     return repr(f"{scheme}{separator}{rest.rpartition('@')[2]}")

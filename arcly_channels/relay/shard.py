@@ -58,7 +58,7 @@ class Office(Protocol):
         """Do the local half of what has arrived from another process."""
 
     def deliver(self, letter: Letter) -> None:
-        """Do the local half of what has come back to this process."""
+        """Do the local half of what this process has sent."""
 
     def missed(self, since: float, until: float, why: str) -> None:
         """Take note that messages may be missing here."""
@@ -138,10 +138,15 @@ class RelayShard:
         await self.publisher.stop()
         await self.subscriber.stop()
 
-    def links(self) -> tuple[int, int]:
-        """Return how many links there are, and how many there should be."""
-        connectors = self._connectors()
-        return sum(each.link is not None for each in connectors), len(connectors)
+    @property
+    def links(self) -> list[Link]:
+        """The links that there are."""
+        return [each.link for each in self._connectors() if each.link is not None]
+
+    @property
+    def links_wanted(self) -> int:
+        """How many there should be."""
+        return len(self._connectors())
 
     # Inside: out
 
@@ -186,7 +191,7 @@ class RelayShard:
             if state is Hearing.HEARD:
                 letter.is_expected = True
             else:
-                letter.deliver()
+                office.deliver(letter)
             if state is not None:
                 self._expected.add(letter)  # It comes back in any case, and must not count then.
         office.stats.parcels_out += 1
@@ -202,7 +207,7 @@ class RelayShard:
         if (letter.here or letter.is_done_here) and self._office.serves():
             if self._kept_since is None:
                 self._kept_since = time.time()
-            letter.deliver()
+            self._office.deliver(letter)
             letter.settle()
         else:
             self._fail(letter, RelayUnavailable(why))
@@ -317,9 +322,8 @@ class RelayShard:
             self._was_master = asked
             return
         self._kept_since = self._kept_since or self._was_master
-        for connector in self._connectors():
-            if connector.link is not None:
-                connector.link.abort()
+        for link in self.links:
+            link.abort()
 
     def _connectors(self) -> list[Connector]:
         both = [self.publisher.connector]

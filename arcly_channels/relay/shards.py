@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 from arcly_channels.relay.letters import Letter
+from arcly_channels.relay.link import Link
 from arcly_channels.relay.shard import RelayShard
 
 
@@ -37,6 +38,10 @@ class Shards:
 
     def __iter__(self) -> Iterator[RelayShard]:
         return iter(self._shards)
+
+    def links(self) -> list[Link]:
+        """Return the links that there are, but for those of workers."""
+        return [link for shard in self._shards for link in shard.links]
 
     async def stop(self) -> None:
         """Send what was posted, and end all links."""

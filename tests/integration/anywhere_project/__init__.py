@@ -1,0 +1,1 @@
+"""A project whose events come from anywhere: views, threads, forks, scripts, commands, workers."""
