@@ -14,13 +14,14 @@ from arcly_channels.layers import LocalChannelLayer, RedisChannelLayer
 MakeLayer = Callable[..., Any]
 
 
-@pytest.fixture(params=["local", "redis"])
+@pytest.fixture(params=["local", "redis", "cluster"])
 async def make_layer(request: pytest.FixtureRequest) -> AsyncIterator[MakeLayer]:
     """Makes layers of the kind under test with a CONFIG, and closes them when the test is over."""
     make_one: Callable[..., Any] = LocalChannelLayer
-    if request.param == "redis":
-        url = request.getfixturevalue("redis").url
-        make_one = partial(RedisChannelLayer, hosts=[url], prefix=secrets.token_hex(4))
+    if request.param != "local":
+        options = {"prefix": secrets.token_hex(4), "cluster": request.param == "cluster"}
+        hosts = [request.getfixturevalue(request.param).url]
+        make_one = partial(RedisChannelLayer, hosts, **options)
     made: list[Any] = []
 
     def make(**config: Any) -> Any:
