@@ -11,7 +11,7 @@ from channels.layers import channel_layers
 from hypothesis import settings
 
 from arcly_channels.layers import LocalChannelLayer
-from tests.redis_servers import RedisServer
+from tests.redis_servers import RedisNode, RedisServer, redis_cluster
 
 settings.register_profile("suite", deadline=None, database=None)  # No deadline: machines differ.
 settings.load_profile("suite")
@@ -62,6 +62,13 @@ def redis() -> Iterator[RedisServer]:
     """A Redis server that the tests of a run share, each with a prefix of its own."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RedisNode]:
+    """A node of a Redis Cluster that they share in the same way."""
+    with redis_cluster() as nodes:
+        yield nodes[0]
 
 
 @pytest.fixture

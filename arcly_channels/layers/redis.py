@@ -19,7 +19,7 @@ from arcly_channels.layers.message import Copier, Message
 from arcly_channels.layers.options import refuses_unknown_options, require_one_of
 from arcly_channels.relay.contract import Gap, Kind, Node, Parcel
 from arcly_channels.relay.redis import RedisRelay
-from arcly_channels.relay.servers import servers_of
+from arcly_channels.relay.servers import nodes_of, servers_of
 from arcly_channels.relay.workers import Workers
 from arcly_channels.wire.events import GAP_MESSAGE, frame_of
 
@@ -39,7 +39,8 @@ class RedisChannelLayer(GatewayLayer):
     `hosts` is what it is for channels_redis: a list of URLs (`redis://`, `rediss://`, `unix://`,
     `valkey://`), of pairs of host and port, or of dicts of redis-py's options, Sentinels included.
     Several share the groups among them. All processes of a project have the same `hosts` and
-    `prefix`, and no other project that uses the servers has the same prefix.
+    `prefix`, and no other project that uses the servers has the same prefix. With `cluster`, they
+    are nodes of one Redis Cluster, of version 7 or later, and one is enough.
 
     `expiry`, `group_expiry`, `capacity`, `channel_capacity`, `overflow` and `shards` mean what they
     do for `LocalChannelLayer`. A channel without a `!` is one that workers share, in whatever
@@ -74,19 +75,23 @@ class RedisChannelLayer(GatewayLayer):
         overflow: str = "evict",
         on_gap: str = "notify",
         self_delivery: str = "relay",
+        cluster: bool = False,
         shards: int | None = None,
     ) -> None:
         require_one_of("on_gap", on_gap, ON_GAP)
         require_one_of("self_delivery", self_delivery, SELF_DELIVERY)
         if isinstance(symmetric_encryption_keys, (str, bytes)):
             raise ValueError("symmetric_encryption_keys is a list, even of one key")
+        if cluster and "{" in prefix:
+            raise ValueError("the prefix has no { in a cluster: it would put all on one node")
         self._on_gap = on_gap
         self.relay: RedisRelay = RedisRelay(
             self,
-            servers_of(hosts),
+            nodes_of(hosts) if cluster else servers_of(hosts),
             prefix=prefix,
             keys=symmetric_encryption_keys or (),
             delivers_at_once=self_delivery == "local",
+            is_cluster=cluster,
         )
         super().__init__(
             self.relay,
@@ -101,7 +106,7 @@ class RedisChannelLayer(GatewayLayer):
         self._workers = Workers(
             self.relay.home,
             self.relay.post,
-            self.relay.base,
+            self.relay.names.base,
             expiry=expiry,
             take=self._take_work,
             count=self._channels.count,

@@ -73,6 +73,22 @@ class Letter:
         """Whether nobody waits for it."""
         return self.done is None or self.done.done()
 
+    def again(self) -> Letter:
+        """Return this letter as one that can be posted again: it has reached nobody.
+
+        Whoever waits for this one waits for that one, within the same time.
+        """
+        letter = Letter(
+            *(self.subject, self.kind, self.flags, self.content, self.here),
+            command=self.command,
+            on_reply=self.on_reply,
+        )
+        letter.is_done_here = self.is_done_here
+        letter.done, letter.deadline = self.done, self.deadline
+        self.here = self.done = None
+        self.is_written = True  # As far as a thread can tell that takes it back.
+        return letter
+
     def deliver(self) -> None:
         """Run the local half, if it has not run yet; whoever waits is told if it fails."""
         here, self.here = self.here, None

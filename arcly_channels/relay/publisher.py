@@ -31,7 +31,8 @@ class Publisher:
 
     `encode` makes the command of a letter that is about to be written. `undelivered` is called with
     a letter that has reached nobody, and why: a word of `stats.DROPPED`, and in words. `on_unknown`
-    is called with one that was written and has no answer, and why.
+    is called with one that was written and has no answer, and why; `on_refused` with one that the
+    server does not take, and what it says.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Publisher:
         encode: Callable[[Letter], bytes],
         undelivered: Callable[[Letter, str, str], None],
         on_unknown: Callable[[Letter, str], None],
+        on_refused: Callable[[Letter, Exception], None],
         on_up: Callable[[], None],
     ) -> None:
         # When a link is lost, each letter is told so by its own, and the rest waits for the next.
@@ -47,6 +49,7 @@ class Publisher:
         self._encode = encode
         self._undelivered = undelivered
         self._on_unknown = on_unknown
+        self._on_refused = on_refused
         self._on_up = on_up
         self._loop = asyncio.get_running_loop()
         self._queue: list[Letter] = []
@@ -85,7 +88,7 @@ class Publisher:
         if self._letters >= MAX_LETTERS or (self._bytes >= MAX_BYTES and self._letters):
             self._undelivered(letter, "crowded", "too much is on its way already")
             return
-        letter.deadline = time.monotonic() + TIMEOUT
+        letter.deadline = letter.deadline or time.monotonic() + TIMEOUT
         self._letters += 1
         self._bytes += letter.size
         self._queue.append(letter)
@@ -101,6 +104,14 @@ class Publisher:
         """Be done with a letter that the server has, and that is to come back no more."""
         self._let_go(letter)
         letter.settle()
+
+    def take_back(self) -> list[Letter]:
+        """Return what was not written, to be posted elsewhere."""
+        queue, self._queue = self._queue, []
+        letters = [letter for letter in queue if not letter.is_withdrawn]
+        for letter in letters:
+            self._let_go(letter)
+        return [letter.again() for letter in letters]
 
     async def stop(self) -> None:
         """End the link, when what was posted has been answered, or its time is over."""
@@ -142,7 +153,7 @@ class Publisher:
             self._give_up(letter, "the link was lost")
         elif isinstance(reply, Exception):
             self._let_go(letter)
-            self._undelivered(letter, "refused", f"the server refuses it: {reply}")
+            self._on_refused(letter, reply)
         else:
             letter.is_acknowledged = True
             letter.reply = reply

@@ -6,23 +6,24 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from arcly_channels.fanout.audience import EVERYONE, Group
-from arcly_channels.relay.contract import Destination, Gap, Kind, Node, Parcel, Relay
+from arcly_channels.relay.cluster import ClusterShards
+from arcly_channels.relay.contract import Destination, Gap, Kind, Parcel, Relay
 from arcly_channels.relay.gaps import Gaps
 from arcly_channels.relay.home import Home
 from arcly_channels.relay.letters import Letter
+from arcly_channels.relay.names import ClusterNames, Names
 from arcly_channels.relay.parcels import Envelope, Garbled, Sealer
 from arcly_channels.relay.post import Post
 from arcly_channels.relay.questions import Questions
 from arcly_channels.relay.servers import Server
 from arcly_channels.relay.shard import RelayShard
-from arcly_channels.relay.shards import Shards
+from arcly_channels.relay.shards import ServerShards, Shards
 from arcly_channels.relay.stats import Stats
-from arcly_channels.relay.subscriber import Verbs
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class RedisRelay(Relay):
 
     With `delivers_at_once`, what this process sends reaches its own members before it is sent, in
     the order of each sender only; else it comes back to them, in one order for all processes.
+    `servers` are nodes of one cluster if `is_cluster`; else they know nothing of each other.
     """
 
     reaches_others = True
@@ -68,13 +70,14 @@ class RedisRelay(Relay):
         prefix: str,
         keys: Sequence[str | bytes] = (),
         delivers_at_once: bool = False,
+        is_cluster: bool = False,
     ) -> None:
         super().__init__()
         self.node_number = int(self.node, 16)
         self.sealer = Sealer(keys)
         self.stats = Stats()
-        self.base = f"{prefix}:1:".encode()
-        """What all names in Redis begin with."""
+        names = ClusterNames if is_cluster else Names
+        self.names = names(prefix, self.node)
         self.home = Home(self._furnish)
         self.post = Post(self.home)
         self.heard_at = time.time()
@@ -84,10 +87,6 @@ class RedisRelay(Relay):
         self._half = half
         self._servers = servers
         self._delivers_at_once = delivers_at_once
-        self._groups = self.base + b"g:"
-        self._everyone = self.base + b"c"
-        self._me = self._subject(Node(self.node))
-        self._probe = self.base + f"p:{self.node}".encode()
         self._emptied: deque[str] = deque()
         self._is_look_due = False
         self._questions = Questions(self.node, self._tell, half.answer)
@@ -121,11 +120,11 @@ class RedisRelay(Relay):
         Where it is known that there is no link, returns at once; what is missed is a gap then.
         Raises `RelayOutcomeUnknown` when Redis does not answer.
         """
-        topics = [self._subject(Group(group)) for group in groups]
+        topics = self._topics(groups)
         await self.home.run(lambda shards: shards.follow(topics))
 
     def unfollow(self, *groups: str) -> None:
-        topics = [self._subject(Group(group)) for group in groups]
+        topics = self._topics(groups)
         shards = self.home.enter()
         if shards is not None:
             shards.unfollow(topics)
@@ -191,7 +190,8 @@ class RedisRelay(Relay):
         return self._half.serves()
 
     def is_wanted(self, topic: bytes) -> bool:
-        return topic.startswith(self._groups) and self._half.has_members(self._name(topic))
+        group = self.names.group_of(topic)
+        return group is not None and self._half.has_members(group)
 
     def take(self, topic: bytes, envelope: Envelope) -> None:
         """Do the local half of what has arrived. Whatever that raises is logged and counted."""
@@ -229,11 +229,14 @@ class RedisRelay(Relay):
         """Make the shards, in their loop."""
         self._emptied.clear()
         self._is_look_due = False
+        if isinstance(self.names, ClusterNames):
+            return ClusterShards(self._servers, self, self.names, self._heard_before, self._end)
+        probe = self.names.probe()
         shards = [
-            RelayShard(number, server.connect, self, self._probe, "PUBLISH", Verbs())
+            RelayShard(number, server.connect, self, probe)
             for number, server in enumerate(self._servers)
         ]
-        return Shards(shards, [self._everyone, self._me], self._heard_before, self._end)
+        return ServerShards(shards, self.names.always(), self._heard_before, self._end)
 
     async def _end(self) -> None:
         """End what would go on without links: to tell of a gap, and to answer."""
@@ -242,14 +245,14 @@ class RedisRelay(Relay):
 
     def _heard_before(self) -> list[bytes]:
         """Return what was heard in a loop that has ended, and is wanted still: that is a gap."""
-        topics = [self._subject(Group(group)) for group in self._half.groups_of_members()]
+        topics = self._topics(self._half.groups_of_members())
         if topics:
             self.missed(self.heard_at, time.time(), "the event loop of the relay has ended")
         return topics
 
     def _letter(self, parcel: Parcel, here: Callable[[], object] | None) -> Letter:
         flags, content = self.sealer.write(parcel.kind, parcel.body)
-        return Letter(self._subject(parcel.to), parcel.kind, flags, content, here)
+        return Letter(self.names.of(parcel.to), parcel.kind, flags, content, here)
 
     def _at_once(self, letter: Letter) -> Any:
         """Do the local half before anything is sent, where that is how it is done."""
@@ -278,7 +281,8 @@ class RedisRelay(Relay):
             until = min(time.time(), until)  # Whatever the clock of the other says.
             self.missed(min(until, since), until, "another process had no link")
         else:
-            to = Group(self._name(topic)) if topic.startswith(self._groups) else EVERYONE
+            group = self.names.group_of(topic)
+            to = EVERYONE if group is None else Group(group)
             self._half.on_parcel(Parcel(kind, to, body))
 
     def _tell_gap(self, gap: Gap) -> None:
@@ -286,18 +290,13 @@ class RedisRelay(Relay):
         logger.warning("Messages may be missing: %s, for %.1f s", gap.why, gap.until - gap.since)
         self._half.tell_gap(gap)
 
-    def _subject(self, to: Destination) -> bytes:
-        if isinstance(to, Group):
-            return self._groups + to.name.encode()
-        return self.base + f"n:{to.id}".encode() if isinstance(to, Node) else self._everyone
-
-    def _name(self, topic: bytes) -> str:
-        return topic[len(self._groups) :].decode()
+    def _topics(self, groups: Iterable[str]) -> list[bytes]:
+        return [self.names.of(Group(group)) for group in groups]
 
     def _look_at_emptied(self, shards: Shards) -> None:
         self._is_look_due = False
         emptied = [self._emptied.popleft() for _ in range(len(self._emptied))]
-        shards.look_at(self._subject(Group(group)) for group in emptied)
+        shards.look_at(self._topics(emptied))
 
     def _failed(self, kind: Kind) -> None:
         self.stats.dropped["failed"] += 1

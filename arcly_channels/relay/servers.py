@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -46,6 +47,22 @@ class Server:
         except Exception as error:
             raise ValueError(f"hosts has {_shown(host)}, which cannot be used: {error}") from error
 
+    @property
+    def host(self) -> str | None:
+        """The name or number of its machine; None where a file or a Sentinel says where it is."""
+        options = self._pool.connection_kwargs
+        if "path" in options or isinstance(self._pool, SentinelConnectionPool):
+            return None
+        return str(options.get("host", "localhost"))
+
+    def at(self, host: str, port: int) -> Server:
+        """Return another node of the same cluster, which is talked to in the same way."""
+        server = copy(self)
+        server.name = f"{host}:{port}"
+        server._pool = pool = copy(self._pool)  # It has no connections: each is made for a link.
+        pool.connection_kwargs = {**pool.connection_kwargs, "host": host, "port": port}
+        return server
+
     async def connect(self) -> Link:
         """Make a link. Raises `OSError`, `TimeoutError` or what redis-py has for errors."""
         connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
@@ -78,6 +95,15 @@ def servers_of(hosts: object) -> list[Server]:
     if not isinstance(hosts, (list, tuple)) or not hosts:
         raise ValueError("hosts is a list, even of one server")
     return [Server(host) for host in hosts]
+
+
+def nodes_of(hosts: object) -> list[Server]:
+    """Return the same as nodes of one cluster, which know each other by host and port."""
+    nodes = servers_of(hosts)
+    for node in nodes:
+        if node.host is None:
+            raise ValueError("hosts of a cluster have a host and a port: no socket, no Sentinels")
+    return nodes
 
 
 def _options_of(host: Any) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from arcly_channels.relay.link import Link, Refusal, Reply, command
 from arcly_channels.relay.parcels import Envelope, Garbled, Sealer
 from arcly_channels.relay.publisher import Publisher
 from arcly_channels.relay.stats import Stats
-from arcly_channels.relay.subscriber import Hearing, Subscriber, Verbs
+from arcly_channels.relay.subscriber import Subscriber
+from arcly_channels.relay.topics import CLASSIC, Hearing, Verbs
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +75,16 @@ class RelayShard:
     """Both links to one server, and what is on its way by them. Belongs to one event loop."""
 
     def __init__(
-        self, number: int, dial: Dial, office: Office, probe: bytes, publish: str, verbs: Verbs
+        self, number: int, dial: Dial, office: Office, probe: bytes, verbs: Verbs = CLASSIC
     ) -> None:
         self._office = office
         self.dial = dial
-        self._probe = probe
-        self._publish = f"*3\r\n${len(publish)}\r\n{publish}\r\n".encode()
+        self.probe = probe
+        """The topic by which it is found out whether what is sent arrives."""
+        self.is_elsewhere: Callable[[Letter, Exception], bool] = _is_here
+        """Called with a letter that was refused; returns whether it is taken care of."""
+        self._verbs = verbs
+        self._publish = b"*3\r\n$%d\r\n%b\r\n" % (len(verbs.publish), verbs.publish.encode())
         self._sequence = number << 48  # No two parcels of a process have the same.
         self._expected = Expected(lambda letter: self.publisher.end(letter))
         self._kept_since: float | None = None
@@ -94,13 +99,18 @@ class RelayShard:
         self._was_master = 0.0
         """When the server was known to be a master, the last time."""
         self.publisher = Publisher(
-            self._dial_master, self._encode, self._undelivered, self._on_unknown, self._go_up
+            self._dial_master,
+            self._encode,
+            self._undelivered,
+            self._on_unknown,
+            self._on_refused,
+            self._go_up,
         )
         self.subscriber = Subscriber(
             dial,
             verbs,
             on_message=self._on_message,
-            is_wanted=lambda topic: topic == probe or office.is_wanted(topic),
+            is_wanted=office.is_wanted,
             on_lost=self._expected.lose,
             on_return=self._on_return,
         )
@@ -126,9 +136,27 @@ class RelayShard:
     def hear(self) -> None:
         """Begin to hear. Idempotent."""
         if self._timer is None:
-            self.subscriber.pin_for_ever(self._probe)
+            self.subscriber.pin_for_ever(self.probe)
             self.subscriber.start()
             self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+
+    def probe_by(self, probe: bytes) -> None:
+        """Use another topic from now on to find out whether what is sent arrives."""
+        old, self.probe = self.probe, probe
+        if self.is_hearing:
+            self.subscriber.unfollow([old])
+            self.subscriber.pin_for_ever(probe)
+
+    def retire(self, heir: RelayShard) -> None:
+        """Hear nothing any more, as the server has nothing any more. Only `stop` may follow.
+
+        What the others have to know is `heir`'s to tell.
+        """
+        if self.is_hearing:
+            self.subscriber.unfollow([self.probe])
+            self.subscriber.go_deaf()
+        if self._kept_since is not None:
+            heir._keep_since(self._kept_since)
 
     async def stop(self) -> None:
         """Send what was posted, and end both links."""
@@ -166,7 +194,7 @@ class RelayShard:
         if _is_replica(role):
             raise ConnectionError("the server is a replica, which passes nothing on")
         info = await _asked(link, b"INFO", b"cluster")
-        if b"cluster_enabled:1" in (info or b"") and b"SPUBLISH" not in self._publish:
+        if b"cluster_enabled:1" in (info or b"") and self._verbs is CLASSIC:
             raise ConnectionError(
                 "the server is of a Redis Cluster, where PUBLISH costs every node: say cluster=True"
             )
@@ -185,7 +213,8 @@ class RelayShard:
             sequence=letter.sequence,
             at=time.time(),
         )
-        letter.content = b""  # It waits for its answer without.
+        if self._verbs is CLASSIC:
+            letter.content = b""  # It waits for its answer without: it is not sent again.
         if letter.here is not None:
             state = self.subscriber.state_of(letter.subject)
             if state is Hearing.HEARD:
@@ -205,12 +234,15 @@ class RelayShard:
         """Deliver here what went no further, and let the others know, or whoever has sent it."""
         self._office.stats.dropped[what] += 1
         if (letter.here or letter.is_done_here) and self._office.serves():
-            if self._kept_since is None:
-                self._kept_since = time.time()
+            self._keep_since(time.time())
             self._office.deliver(letter)
             letter.settle()
         else:
             self._fail(letter, RelayUnavailable(why))
+
+    def _on_refused(self, letter: Letter, error: Exception) -> None:
+        if not self.is_elsewhere(letter, error):
+            self._undelivered(letter, "refused", f"the server refuses it: {error}")
 
     def _on_unknown(self, letter: Letter, why: str) -> None:
         self._office.stats.unknown += 1
@@ -226,6 +258,13 @@ class RelayShard:
         self._is_logged = False
         self._tell_what_was_kept()
 
+    def _keep_since(self, since: float) -> None:
+        """Have the others told, with the next link, or soon where there is one."""
+        if self._kept_since is None and self.publisher.connector.link is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(hearing.TIMEOUT, self._tell_what_was_kept)
+        self._kept_since = min(since, self._kept_since or since)
+
     def _tell_what_was_kept(self) -> None:
         since = self._kept_since
         if since is not None and self.publisher.connector.link is not None:
@@ -236,9 +275,7 @@ class RelayShard:
     def _is_told(self, since: float, told: asyncio.Future[int]) -> None:
         """Tell it again later, if it is not certain that the others know. Twice is no harm."""
         if told.cancelled() or told.exception() is not None:
-            self._kept_since = min(since, self._kept_since or since)
-            loop = asyncio.get_running_loop()
-            loop.call_later(hearing.TIMEOUT, self._tell_what_was_kept)
+            self._keep_since(since)
 
     # Inside: in
 
@@ -277,8 +314,8 @@ class RelayShard:
         if letter.is_acknowledged:  # Else Redis says so in a moment.
             self.publisher.end(letter)
 
-    def _on_return(self, since: float) -> None:
-        self._office.missed(since, time.time(), "the link was lost")
+    def _on_return(self, since: float, why: str) -> None:
+        self._office.missed(since, time.time(), why)
 
     # Inside: whether the links are what they seem
 
@@ -297,7 +334,7 @@ class RelayShard:
 
     def _post_probe(self) -> None:
         """Publish what has to come back. If the server does not take it, that says nothing."""
-        letter = Letter(self._probe, Kind.PROBE, 0, b"")
+        letter = Letter(self.probe, Kind.PROBE, 0, b"")
         letter.done = asyncio.get_running_loop().create_future()
         letter.done.add_done_callback(self._probe_posted)
         self._is_probing = True
@@ -336,6 +373,10 @@ async def _asked(link: Link, *words: bytes) -> Reply:
         return await link.ask(*words)
     except Refusal:
         return None
+
+
+def _is_here(letter: Letter, error: Exception) -> bool:
+    return False
 
 
 def _is_replica(role: object) -> bool:

@@ -3,21 +3,114 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 from arcly_channels.relay.letters import Letter
 from arcly_channels.relay.link import Link
-from arcly_channels.relay.shard import RelayShard
+from arcly_channels.relay.shard import Dial, RelayShard
+from arcly_channels.relay.subscriber import Subscriber
 
 
-class Shards:
-    """All shards of a process. A name is on one of them, the same for every process.
+class Shards(ABC):
+    """The shards of a process. A name is on one of them, the same for every process.
 
     `always` is what a process hears as soon as it hears anything. `heard_before` is asked once what
     it should hear besides, and `on_end` run first when all ends.
     """
+
+    def __init__(
+        self,
+        always: Iterable[bytes],
+        heard_before: Callable[[], Iterable[bytes]],
+        on_end: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._always = tuple(always)
+        self._heard_before = heard_before
+        self._on_end = on_end
+        self.is_hearing = False
+        """Whether somebody in this process depends on what arrives."""
+        self._is_heard = False
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[RelayShard]:
+        """Return the shards that there are. From any thread."""
+
+    @abstractmethod
+    def of(self, name: bytes) -> RelayShard:
+        """Return the shard that has a name."""
+
+    @abstractmethod
+    def dials(self) -> list[Dial]:
+        """Return how to reach each server."""
+
+    def links(self) -> list[Link]:
+        """Return the links that there are, but for those of workers."""
+        return [link for shard in self for link in shard.links]
+
+    async def dial(self, name: bytes) -> Link:
+        """Make a link to the server that has a name; raise what `Server.connect` does."""
+        return await self.of(name).dial()
+
+    async def stop(self) -> None:
+        """Send what was posted, and end all links."""
+        self.is_hearing = self._is_heard = False
+        await self._on_end()
+        await asyncio.gather(*(shard.stop() for shard in self))
+
+    async def post(self, letter: Letter) -> None:
+        """Send a letter, as soon as there is room for it."""
+        publisher = self.of(letter.subject).publisher
+        if publisher.is_crowded:
+            await publisher.room()
+            publisher = self.of(letter.subject).publisher
+        publisher.post(letter)
+
+    async def follow(self, names: Iterable[bytes]) -> None:
+        """Pin topics, and return when all are heard; see `Subscriber.follow`."""
+        if not self.is_hearing:
+            self._hear()
+        first = () if self._is_heard else self._always
+        by_hearer: dict[Subscriber, list[bytes]] = defaultdict(list)
+        for name in (*first, *names):
+            by_hearer[self.hearer_of(name)].append(name)
+        if not by_hearer:
+            return
+        if len(by_hearer) == 1:
+            ((hearer, mine),) = by_hearer.items()
+            await hearer.follow(mine)
+        else:
+            await asyncio.gather(*(each.follow(mine) for each, mine in by_hearer.items()))
+        self._is_heard = True
+
+    def unfollow(self, names: Iterable[bytes]) -> None:
+        """Take back a pin of each topic."""
+        for name in names:
+            self.of(name).subscriber.unfollow([name])
+
+    def look_at(self, names: Iterable[bytes]) -> None:
+        """Let go of topics that nobody wants any more."""
+        for name in names:
+            self.of(name).subscriber.look_at(name)
+
+    def hearer_of(self, name: bytes) -> Subscriber:
+        """Return the subscriber that has a name, with a link that is up or soon will be."""
+        shard = self.of(name)
+        shard.hear()
+        return shard.subscriber
+
+    def _hear(self) -> None:
+        self.is_hearing = True
+        for name in self._always:
+            self.hearer_of(name).pin_for_ever(name)
+        for name in self._heard_before():
+            self.hearer_of(name).hear(name)
+
+
+class ServerShards(Shards):
+    """The shards of servers that know nothing of each other: a hash says which has a name."""
 
     def __init__(
         self,
@@ -26,81 +119,20 @@ class Shards:
         heard_before: Callable[[], Iterable[bytes]],
         on_end: Callable[[], Awaitable[None]],
     ) -> None:
+        super().__init__(always, heard_before, on_end)
         self._shards = shards
-        self._always = tuple(always)
-        self._heard_before = heard_before
-        self._on_end = on_end
-        self.is_hearing = False
-        """Whether somebody in this process depends on what arrives."""
-        self._is_heard = False
         for shard in shards:
             shard.start()
 
     def __iter__(self) -> Iterator[RelayShard]:
         return iter(self._shards)
 
-    def links(self) -> list[Link]:
-        """Return the links that there are, but for those of workers."""
-        return [link for shard in self._shards for link in shard.links]
-
-    async def stop(self) -> None:
-        """Send what was posted, and end all links."""
-        self.is_hearing = self._is_heard = False
-        await self._on_end()
-        await asyncio.gather(*(shard.stop() for shard in self._shards))
-
     def of(self, name: bytes) -> RelayShard:
-        """Return the shard that has a name."""
         number = len(self._shards)
         return self._shards[0 if number == 1 else _jump(name, number)]
 
-    async def post(self, letter: Letter) -> None:
-        """Send a letter, as soon as there is room for it."""
-        publisher = self.of(letter.subject).publisher
-        if publisher.is_crowded:
-            await publisher.room()
-        publisher.post(letter)
-
-    async def follow(self, names: Iterable[bytes]) -> None:
-        """Pin topics, and return when all are heard; see `Subscriber.follow`."""
-        if not self.is_hearing:
-            self._hear()
-        first = () if self._is_heard else self._always
-        by_shard = self._by_shard([*first, *names])
-        if not by_shard:
-            return
-        if len(by_shard) == 1:
-            ((shard, mine),) = by_shard.items()
-            await shard.subscriber.follow(mine)
-        else:
-            follow = (shard.subscriber.follow(mine) for shard, mine in by_shard.items())
-            await asyncio.gather(*follow)
-        self._is_heard = True
-
-    def _hear(self) -> None:
-        self.is_hearing = True
-        for shard in self._shards:
-            shard.hear()
-        for name in self._always:
-            self.of(name).subscriber.pin_for_ever(name)
-        for name in self._heard_before():
-            self.of(name).subscriber.hear(name)
-
-    def unfollow(self, names: Iterable[bytes]) -> None:
-        """Take back a pin of each topic."""
-        for shard, mine in self._by_shard(names).items():
-            shard.subscriber.unfollow(mine)
-
-    def look_at(self, names: Iterable[bytes]) -> None:
-        """Let go of topics that nobody wants any more."""
-        for name in names:
-            self.of(name).subscriber.look_at(name)
-
-    def _by_shard(self, names: Iterable[bytes]) -> dict[RelayShard, list[bytes]]:
-        by_shard: dict[RelayShard, list[bytes]] = defaultdict(list)
-        for name in names:
-            by_shard[self.of(name)].append(name)
-        return by_shard
+    def dials(self) -> list[Dial]:
+        return [shard.dial for shard in self._shards]
 
 
 def _jump(name: bytes, number: int) -> int:

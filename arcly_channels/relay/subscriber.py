@@ -8,15 +8,15 @@ not wanted any more is let go of a second later, so that who leaves and comes ba
 from __future__ import annotations
 
 import asyncio
-import enum
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
 
 from arcly_channels.exceptions import RelayOutcomeUnknown
 from arcly_channels.relay.connector import Connector
 from arcly_channels.relay.link import Link, Reply, command
+from arcly_channels.relay.topics import Hearing, Topic, Verbs
 
 BATCH = 512
 """How many topics one command names."""
@@ -30,44 +30,16 @@ TIMEOUT = 1.0
 PROBE = 1.0
 """Seconds without a byte after which the link is put to the test, and that the test may take."""
 
-
-class Verbs(NamedTuple):
-    """How a server is told to send what is on a topic, and how its messages begin."""
-
-    subscribe: str = "subscribe"
-    unsubscribe: str = "unsubscribe"
-    message: str = "message"
-
-
-class Hearing(enum.Enum):
-    """How far a topic is."""
-
-    WANTED = enum.auto()
-    """It is to be subscribed to, or was: the server has not said so yet."""
-    HEARD = enum.auto()
-    ENDING = enum.auto()
-    """It was unsubscribed from, and the server has not said so yet."""
-
-
-class Topic:
-    """A name that messages are published under. It is kept while it has a pin, or is wanted."""
-
-    __slots__ = ("heard", "name", "pins", "state")
-
-    def __init__(self, name: bytes) -> None:
-        self.name = name
-        self.state = Hearing.WANTED
-        self.pins = 0
-        self.heard: asyncio.Future[None] | None = None
-        """For all who wait until it is heard. It outlives the link."""
+MOVED = "a part of the cluster has moved"
+"""Why there is a gap, although the link stands."""
 
 
 class Subscriber:
     """The way in from one server. Belongs to one event loop.
 
     `on_message` is called with a topic and what was published under it. `is_wanted` says whether a
-    topic that has no pin is to be kept. `on_return` is called when all topics are heard again after
-    a link was lost, with the Unix time until which everything has come by it.
+    topic that has no pin is to be kept. `on_return` is called when all topics are heard again that
+    were not for a while, with the Unix time until which everything has come, and why.
     """
 
     def __init__(
@@ -78,23 +50,25 @@ class Subscriber:
         on_message: Callable[[bytes, bytes], None],
         is_wanted: Callable[[bytes], bool],
         on_lost: Callable[[], None],
-        on_return: Callable[[float], None],
+        on_return: Callable[[float, str], None],
     ) -> None:
+        self.on_moved: Callable[[], float] = time.time
+        """Called when the server says that it has a topic no more; returns until when it had it."""
         self.connector = Connector(dial, self._go_up, self._go_down)
         self._on_message = on_message
         self._is_wanted = is_wanted
         self._on_lost = on_lost
         self._on_return = on_return
-        self._subscribe, self._unsubscribe = verbs.subscribe.upper(), verbs.unsubscribe.upper()
+        self._verbs = verbs
         self._on_reply: dict[bytes, Callable[[bytes, Any], None]] = {
             verbs.message.encode(): self._message,
-            verbs.subscribe.encode(): self._subscribed,
-            verbs.unsubscribe.encode(): self._unsubscribed,
+            verbs.subscribe.lower().encode(): self._subscribed,
+            verbs.unsubscribe.lower().encode(): self._unsubscribed,
         }
         self._loop = asyncio.get_running_loop()
         self._topics: dict[bytes, Topic] = {}
-        self._unheard = 0
-        """How many topics are to be heard and are not, of those there were when a link came up."""
+        self._missed: set[bytes] = set()
+        """The topics that are part of a gap: they are to be heard, and are not."""
         self._asked: list[bytes] = []
         """What is to be subscribed to at the end of this turn of the loop."""
         self._idle: dict[bytes, float] = {}
@@ -106,8 +80,8 @@ class Subscriber:
         self.last_sent = math.inf
         """When the last message that came by the link was sent, by the clock of its sender. A loop
         that stood still reads it much later."""
-        self._missing_since: float | None = None
-        """Until when all has come by the link that was lost, until all topics are heard again."""
+        self._gap: tuple[float, str] | None = None
+        """Until when all has come of these topics, and why no longer; None without a gap."""
 
     def __len__(self) -> int:
         """The number of topics."""
@@ -135,12 +109,14 @@ class Subscriber:
             waits = {topic.heard for topic in topics if topic.heard is not None}
             if waits and not self.is_down:
                 await asyncio.wait(waits, timeout=TIMEOUT)
-                if not all(each.done() for each in waits) and self.connector.link is not None:
-                    raise RelayOutcomeUnknown("the server does not say that the group is heard")
-            if self.connector.link is None and self._missing_since is None:
-                self._missing_since = time.time()
+            late = [topic for topic in topics if topic.heard is not None]
+            if any(topic.hearer.connector.link is not None for topic in late):
+                raise RelayOutcomeUnknown("the server does not say that the group is heard")
+            for topic in late:
+                topic.hearer._miss([topic.name], time.time(), "there was no link")
         except BaseException:
-            self.unfollow(topic.name for topic in topics)
+            for topic in topics:
+                topic.hearer.unfollow([topic.name])
             raise
 
     def pin_for_ever(self, name: bytes) -> None:
@@ -169,6 +145,35 @@ class Subscriber:
         if self._timer is None:
             self._timer = self._loop.call_later(LINGER, self._look_at_idle)
 
+    def move_out(self, hearer_of: Callable[[bytes], Subscriber], since: float) -> None:
+        """Give each topic to whom it belongs by now. What was heard here was so until `since`."""
+        for topic in list(self._topics.values()):
+            other = hearer_of(topic.name)
+            if other is self:
+                continue
+            gap = (since, MOVED) if topic.state is Hearing.HEARD else None
+            if topic.name in self._missed:
+                gap = self._gap
+                self._missed.discard(topic.name)
+            del self._topics[topic.name]
+            self._idle.pop(topic.name, None)
+            if self._keeps(topic):
+                other._move_in(topic, gap)
+        if not self._missed:
+            self._gap = None
+
+    def ask_again(self) -> None:
+        """Ask for all topics that are not heard: the server may have them by now."""
+        for topic in self._topics.values():
+            if topic.state is Hearing.WANTED:
+                self._ask_for(topic)
+
+    def go_deaf(self) -> None:
+        """Hear nothing any more, as of now."""
+        if self.connector.link is not None:
+            self.connector.link.on_push = _ignore
+        self._on_lost()
+
     def start(self) -> None:
         """Begin to hear. Idempotent."""
         self.connector.start()
@@ -183,14 +188,23 @@ class Subscriber:
             if topic.heard is not None and not topic.heard.done():
                 topic.heard.set_result(None)
         self._topics.clear()
+        self._missed.clear()
         self._idle.clear()
 
     # Inside
 
+    def _move_in(self, topic: Topic, gap: tuple[float, str] | None) -> None:
+        topic.hearer = self
+        self._topics[topic.name] = topic
+        self._ask_for(topic)
+        if gap is not None:
+            self._miss([topic.name], *gap)
+        self.look_at(topic.name)
+
     def _pin(self, name: bytes) -> Topic:
         topic = self._topics.get(name)
         if topic is None:
-            topic = self._topics[name] = Topic(name)
+            topic = self._topics[name] = Topic(name, self)
             self._ask_for(topic)
         elif topic.state is Hearing.ENDING:
             self._ask_for(topic)
@@ -198,9 +212,7 @@ class Subscriber:
         return topic
 
     def _ask_for(self, topic: Topic) -> None:
-        topic.state = Hearing.WANTED
-        if topic.heard is None:
-            topic.heard = self._loop.create_future()
+        self._unhear(topic)
         if not self._asked:
             self._loop.call_soon(self._ask)
         self._asked.append(topic.name)
@@ -208,13 +220,17 @@ class Subscriber:
     def _ask(self) -> None:
         asked, self._asked = self._asked, []
         if self.connector.link is not None:
-            self._tell(self._subscribe, [name for name in asked if name in self._topics])
+            self._tell(self._verbs.subscribe, [name for name in asked if name in self._topics])
 
     def _tell(self, verb: str, names: list[bytes]) -> None:
         link = self.connector.link
         if link is not None and names:
-            batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
-            link.write(b"".join([command(verb, *batch) for batch in batches]))
+            link.write(b"".join([command(verb, *batch) for batch in self._batches(names)]))
+
+    def _batches(self, names: list[bytes]) -> Iterator[list[bytes]]:
+        for some in self._verbs.alike(names):
+            for start in range(0, len(some), BATCH):
+                yield some[start : start + BATCH]
 
     def _keeps(self, topic: Topic) -> bool:
         return topic.pins > 0 or self._is_wanted(topic.name)
@@ -231,7 +247,7 @@ class Subscriber:
                 ended.append(name)
             elif topic.state is Hearing.WANTED:
                 self._idle[name] = now + LINGER  # It is on its way.
-        self._tell(self._unsubscribe, ended)
+        self._tell(self._verbs.unsubscribe, ended)
         wait = next(iter(self._idle.values())) - now if self._idle else 0
         self._timer = self._loop.call_later(wait, self._look_at_idle) if self._idle else None
 
@@ -246,29 +262,41 @@ class Subscriber:
         for topic in kept:
             topic.state = Hearing.WANTED
         self._asked.clear()
-        self._unheard = len(kept)
-        self._tell(self._subscribe, [topic.name for topic in kept])
+        self._missed.intersection_update(self._topics)
+        self._tell(self._verbs.subscribe, list(self._topics))
         self._come_back()
 
     def _go_down(self) -> None:
         for topic in self._topics.values():
-            topic.state = Hearing.WANTED
-            if topic.heard is None:
-                topic.heard = self._loop.create_future()
-        if self._missing_since is None and self._link is not None:
+            self._unhear(topic)
+        if self._link is not None and self._topics:
             last_sent = max(self.last_sent, self._up_since)  # Whatever its sender's clock says.
-            self._missing_since = min(time.time() - self._link.silence, last_sent)
+            since = min(time.time() - self._link.silence, last_sent)
+            self._miss(self._topics, since, "the link was lost")
         self._on_lost()
+
+    def _unhear(self, topic: Topic) -> None:
+        topic.state = Hearing.WANTED
+        if topic.heard is None:
+            topic.heard = self._loop.create_future()
+
+    def _miss(self, names: Iterable[bytes], since: float, why: str) -> None:
+        """Have topics be part of a gap, which goes back to `since`."""
+        self._missed.update(names)
+        if self._gap is None or since < self._gap[0]:
+            self._gap = (since, why)
 
     def _come_back(self) -> None:
         """Report the end of a gap, when there was one and all is heard again."""
-        if not self._unheard and self._missing_since is not None:
-            since, self._missing_since = self._missing_since, None
-            self._on_return(since)
+        if not self._missed and self._gap is not None:
+            gap, self._gap = self._gap, None
+            self._on_return(*gap)
 
     def _take(self, reply: Reply) -> None:
         if isinstance(reply, list) and len(reply) == 3 and (take := self._on_reply.get(reply[0])):
             take(reply[1], reply[2])
+        elif isinstance(reply, Exception) and str(reply).startswith("MOVED "):
+            self.on_moved()
         elif isinstance(reply, Exception) and self.connector.link is not None:
             self.connector.problem = f"the server refuses to be listened to: {reply}"
             self.connector.link.abort()
@@ -284,11 +312,20 @@ class Subscriber:
         heard, topic.heard = topic.heard, None
         if heard is not None and not heard.done():
             heard.set_result(None)
-        if self._unheard:
-            self._unheard -= 1
+        if self._missed:
+            self._missed.discard(name)
             self._come_back()
 
     def _unsubscribed(self, name: bytes, number: int) -> None:
         topic = self._topics.get(name)
-        if topic is not None and topic.state is Hearing.ENDING:
+        if topic is None:
+            return
+        if topic.state is Hearing.ENDING:
             del self._topics[name]
+        elif topic.state is Hearing.HEARD:  # Nobody has asked for that.
+            self._unhear(topic)
+            self._miss([name], self.on_moved(), MOVED)
+
+
+def _ignore(reply: Reply) -> None:
+    pass

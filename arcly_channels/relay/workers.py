@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE
@@ -154,8 +154,7 @@ class Workers:
     def _begin(self, channel: str, shards: Shards) -> None:
         self._waiting[channel] += 1
         if channel not in self._readers:
-            dial = shards.of(self._list(channel)).dial
-            task = asyncio.get_running_loop().create_task(self._read(channel, dial))
+            task = asyncio.get_running_loop().create_task(self._read(channel, shards))
             self._readers[channel] = task
 
     def _end(self, channel: str, shards: Shards) -> None:
@@ -169,28 +168,30 @@ class Workers:
             await asyncio.wait(self._readers.values(), timeout=POLL + ANSWER)
 
     async def _clear(self, shards: Shards) -> None:
-        for shard in shards:
-            link = await shard.dial()
+        for dial in shards.dials():
+            link = await dial()
             try:
                 cursor = b"0"
                 while True:
                     scan = link.ask(b"SCAN", cursor, b"MATCH", self._base + b"w:*", b"COUNT", 1000)
                     cursor, keys = await asyncio.wait_for(scan, ANSWER)
                     if keys:
-                        await asyncio.wait_for(link.ask(b"DEL", *keys), ANSWER)
+                        # One by one: the keys of a cluster are in different slots.
+                        deletions = asyncio.gather(*(link.ask(b"DEL", key) for key in keys))
+                        await asyncio.wait_for(deletions, ANSWER)
                     if cursor == b"0":
                         break
             finally:
                 link.abort()
 
-    async def _read(self, channel: str, dial: Callable[[], Awaitable[Link]]) -> None:
+    async def _read(self, channel: str, shards: Shards) -> None:
         """Take messages for as long as somebody waits for one."""
         pause, link = FIRST_PAUSE, None
         try:
             while channel in self._waiting:
                 try:
                     if link is None or link.is_lost:
-                        link = await dial()
+                        link = await shards.dial(self._list(channel))
                     await self._read_one(link, channel)
                     pause = FIRST_PAUSE
                 except Exception as error:  # noqa: BLE001  # Told, and tried again.
