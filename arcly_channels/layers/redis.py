@@ -262,7 +262,7 @@ class RedisChannelLayer(GatewayLayer):
     def _pass_on(self, channel: str, message: Copier) -> None:
         """Give to the workers what their channel gets as a member of a group."""
         data, capacity = self._work(channel, message())
-        parcel = self.relay.under_way
+        parcel = self.relay.under_way.parcel
         mark = "" if parcel is None else "{:x}.{}".format(*parcel)
         self._workers.push_once(channel, data, capacity, mark)
 

@@ -90,8 +90,7 @@ class Home:
         if shards is not None:
             return await make(shards)
         running = asyncio.wrap_future(self._start(make))
-        await asyncio.wait([running], timeout=RUN_TIMEOUT)
-        if not running.done():
+        if not await is_done_within(RUN_TIMEOUT, running):
             running.cancel()
             raise RelayUnavailable(_STANDS)
         return running.result()
@@ -207,6 +206,19 @@ class LoopThread:
         if self._process == os.getpid():
             self.end()
             self._thread.join(EXIT_TIMEOUT)
+
+
+async def is_done_within(seconds: float, outcome: asyncio.Future[Any]) -> bool:
+    """Wait for an outcome, which comes from another loop; return whether it is there in time.
+
+    Who is cancelled meanwhile does not ask what becomes of it, and is not told of an error.
+    """
+    try:
+        await asyncio.wait([outcome], timeout=seconds)
+    except asyncio.CancelledError:
+        outcome.cancel()
+        raise
+    return outcome.done()
 
 
 def _at_end_of_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -112,6 +113,13 @@ class Letter:
             else:
                 done.set_exception(error)
         return True
+
+
+class UnderWay(threading.local):
+    """What a thread does the local half of."""
+
+    parcel: tuple[int, int] | None = None
+    """The node and the sequence of the parcel, which tell it from all others."""
 
 
 class Expected:

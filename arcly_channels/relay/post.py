@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 from arcly_channels.exceptions import RelayOutcomeUnknown, RelayUnavailable
-from arcly_channels.relay.home import Home
+from arcly_channels.relay.home import Home, is_done_within
 from arcly_channels.relay.letters import Letter
 from arcly_channels.relay.link import Reply
 from arcly_channels.relay.publisher import TIMEOUT
@@ -37,12 +37,7 @@ class Post:
             return await done
         answered = self._hand_in(letter)
         waiting = asyncio.wrap_future(answered)
-        try:
-            await asyncio.wait([waiting], timeout=TIMEOUT + GRACE)
-        except asyncio.CancelledError:
-            waiting.cancel()  # Nobody asks any more what becomes of it.
-            raise
-        if not waiting.done():
+        if not await is_done_within(TIMEOUT + GRACE, waiting):
             _take_back(letter, answered)
         return await waiting
 

@@ -141,10 +141,11 @@ class Publisher:
         for letter in queue:
             letter.is_written = True  # First: another thread withdraws it, and looks at this then.
         letters = [letter for letter in queue if not letter.is_withdrawn]
-        data = b"".join([self._encode(letter) for letter in letters])
-        link.write(data, [partial(self._answered, letter) for letter in letters])
-        for letter in queue:
-            if letter.is_withdrawn:
+        if letters:
+            data = b"".join([self._encode(letter) for letter in letters])
+            link.write(data, [partial(self._answered, letter) for letter in letters])
+        if len(letters) < len(queue):  # Some were withdrawn.
+            for letter in set(queue).difference(letters):
                 self._let_go(letter)
 
     def _answered(self, letter: Letter, reply: Reply) -> None:

@@ -48,9 +48,11 @@ class Questions:
         found: list[Any] = []
         try:
             reached = await self._tell(Kind.ASK, to, [self._node, number, what, about])
-            await asyncio.wait_for(_collect(answers, found, reached - hears_itself), TIMEOUT)
-        except asyncio.TimeoutError:
-            raise RelayUnanswered(found, reached - hears_itself - len(found)) from None
+            others = reached - hears_itself
+            try:
+                await asyncio.wait_for(_collect(answers, found, others), TIMEOUT)
+            except asyncio.TimeoutError:
+                raise RelayUnanswered(found, others - len(found)) from None
         finally:
             del self._asked[number]
         return found

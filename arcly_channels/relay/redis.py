@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from arcly_channels.relay.cluster import ClusterShards
 from arcly_channels.relay.contract import Destination, Gap, Kind, Parcel, Relay
 from arcly_channels.relay.gaps import Gaps
 from arcly_channels.relay.home import Home
-from arcly_channels.relay.letters import Letter
+from arcly_channels.relay.letters import Letter, UnderWay
 from arcly_channels.relay.names import ClusterNames, Names
 from arcly_channels.relay.parcels import Envelope, Garbled, Sealer
 from arcly_channels.relay.post import Post
@@ -82,11 +83,12 @@ class RedisRelay(Relay):
         self.post = Post(self.home)
         self.heard_at = time.time()
         """When something has arrived for the last time (Unix time)."""
-        self.under_way: tuple[int, int] | None = None
-        """What tells the parcel whose local half is being done from all others."""
+        self.under_way = UnderWay()
         self._half = half
         self._servers = servers
         self._delivers_at_once = delivers_at_once
+        self._done_at_once = itertools.count(1 << 63)
+        """The sequences of what is done here before it is sent. None of a shard is among them."""
         self._emptied: deque[str] = deque()
         self._is_look_due = False
         self._questions = Questions(self.node, self._tell, half.answer)
@@ -196,23 +198,24 @@ class RedisRelay(Relay):
     def take(self, topic: bytes, envelope: Envelope) -> None:
         """Do the local half of what has arrived. Whatever that raises is logged and counted."""
         body = self.sealer.read(envelope)
-        self.under_way = envelope.node, envelope.sequence
+        self.under_way.parcel = envelope.node, envelope.sequence
         try:
             self._take(topic, envelope.kind, body)
         except Exception:  # noqa: BLE001  # It is logged; whatever the others send, we go on.
             self._failed(envelope.kind)
         finally:
-            self.under_way = None
+            self.under_way.parcel = None
 
     def deliver(self, letter: Letter) -> None:
         """Do the local half of what was sent here."""
-        self.under_way = (self.node_number, letter.sequence) if letter.sequence else None
+        if letter.sequence:  # It was written, so that others may have it, too.
+            self.under_way.parcel = self.node_number, letter.sequence
         try:
             letter.deliver()
         except Exception:  # noqa: BLE001
             self._failed(letter.kind)
         finally:
-            self.under_way = None
+            self.under_way.parcel = None
 
     def missed(self, since: float, until: float, why: str) -> None:
         self._gaps.add(since, until, why)
@@ -260,7 +263,12 @@ class RedisRelay(Relay):
         if here is None or not self._delivers_at_once:
             return None
         letter.here, letter.is_done_here = None, True
-        return here()
+        letter.sequence = next(self._done_at_once)
+        self.under_way.parcel = self.node_number, letter.sequence
+        try:
+            return here()
+        finally:
+            self.under_way.parcel = None
 
     async def _tell(self, kind: Kind, to: Destination, body: Any) -> int:
         """Send what has no local half; return how many processes it has reached."""

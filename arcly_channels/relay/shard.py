@@ -204,7 +204,8 @@ class RelayShard:
         if letter.command is not None:
             return letter.command
         office = self._office
-        self._sequence = letter.sequence = self._sequence + 1
+        if not letter.sequence:
+            self._sequence = letter.sequence = self._sequence + 1
         data = office.sealer.seal(
             letter.kind,
             letter.flags,

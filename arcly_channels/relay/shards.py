@@ -82,7 +82,7 @@ class Shards(ABC):
             ((hearer, mine),) = by_hearer.items()
             await hearer.follow(mine)
         else:
-            await asyncio.gather(*(each.follow(mine) for each, mine in by_hearer.items()))
+            await _follow_all(by_hearer)
         self._is_heard = True
 
     def unfollow(self, names: Iterable[bytes]) -> None:
@@ -133,6 +133,24 @@ class ServerShards(Shards):
 
     def dials(self) -> list[Dial]:
         return [shard.dial for shard in self._shards]
+
+
+async def _follow_all(by_hearer: dict[Subscriber, list[bytes]]) -> None:
+    """Pin topics on several shards: on all of them, or on none."""
+    followed: list[Subscriber] = []
+
+    async def follow(hearer: Subscriber) -> None:
+        await hearer.follow(by_hearer[hearer])
+        followed.append(hearer)
+
+    try:
+        results = await asyncio.gather(*map(follow, by_hearer), return_exceptions=True)
+        for error in filter(None, results):
+            raise error
+    except BaseException:
+        for hearer in followed:
+            hearer.unfollow(by_hearer[hearer])
+        raise
 
 
 def _jump(name: bytes, number: int) -> int:

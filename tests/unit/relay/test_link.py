@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
+import stat
 from typing import Any
 
 import pytest
@@ -127,7 +127,7 @@ async def test_connection_that_was_let_go_goes_on_in_who_has_it_too(redis: Redis
     number = link._transport.get_extra_info("socket").fileno()
     kept = os.dup(number)  # As a parent has it.
     link.let_go()
-    assert os.path.samestat(os.fstat(number), Path(os.devnull).stat())  # noqa: ASYNC240
+    assert stat.S_ISCHR(os.fstat(number).st_mode)  # It is nothing any more.
     os.dup2(kept, number)
     os.close(kept)
     assert await soon(link.ask("PING")) == b"PONG"  # The event loop waits for it as before.
