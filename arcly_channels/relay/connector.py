@@ -44,6 +44,7 @@ class Connector:
         self._attempts = 0
         self._since = time.monotonic()
         self._task: asyncio.Task[None] | None = None
+        self._is_refused = False
 
     @property
     def is_down(self) -> bool:
@@ -70,6 +71,19 @@ class Connector:
             link.abort()
             await asyncio.sleep(0)  # That is when it ends.
 
+    def refuse(self, problem: str) -> None:
+        """Give up a link by which the server does not do what it is for, and try another."""
+        self._note(problem)
+        self._is_refused = True
+        if self.link is not None:
+            self.link.abort()
+
+    def prove(self) -> None:
+        """Note that the server does what the link is for."""
+        if self._is_refused:
+            self._is_refused = False
+            self._forget_problem()
+
     async def _connect(self) -> None:
         while True:
             if self._attempts:
@@ -87,9 +101,9 @@ class Connector:
         self._go_up(link)
 
     def _go_up(self, link: Link) -> None:
-        if self.problem is not None:
-            logger.warning("The relay has its link again")
-        self.link, self.problem, self._since = link, None, time.monotonic()
+        if not self._is_refused:  # Else the next one has to show that it is of more use.
+            self._forget_problem()
+        self.link, self._since = link, time.monotonic()
         link.on_lost = self._go_down
         self._on_up(link)
 
@@ -99,6 +113,11 @@ class Connector:
         self.link, self._since = None, time.monotonic()
         self._on_down()
         self.start()
+
+    def _forget_problem(self) -> None:
+        if self.problem is not None:
+            self.problem = None
+            logger.warning("The relay has its link again")
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:

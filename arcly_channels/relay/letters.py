@@ -84,7 +84,8 @@ class Letter:
             command=self.command,
             on_reply=self.on_reply,
         )
-        letter.is_done_here = self.is_done_here
+        if self.is_done_here:
+            letter.is_done_here, letter.sequence = True, self.sequence  # Workers know it by that.
         letter.done, letter.deadline = self.done, self.deadline
         self.here = self.done = None
         self.is_written = True  # As far as a thread can tell that takes it back.
@@ -135,10 +136,15 @@ class Expected:
     def __len__(self) -> int:
         return len(self._letters)
 
-    def add(self, letter: Letter) -> None:
+    def add(self, letter: Letter) -> Letter | None:
+        """Expect a letter; return the oldest, which is expected no more, if there are too many.
+
+        That is one which the server has, and which is late because much else comes before it.
+        """
         self._letters[letter.sequence] = letter
-        if len(self._letters) > MAX_EXPECTED:
-            del self._letters[next(iter(self._letters))]
+        if len(self._letters) <= MAX_EXPECTED:
+            return None
+        return self._letters.pop(next(iter(self._letters)))
 
     def pop(self, sequence: int) -> Letter | None:
         """Return the letter that has come back. Those before it that did not have been lost."""

@@ -59,7 +59,7 @@ class Publisher:
         """What is on its way: posted, and not answered, or expected back yet."""
         self._is_flush_due = False
         self._timer: asyncio.TimerHandle | None = None
-        self._crowd: list[asyncio.Future[None]] = []
+        self._crowd: set[asyncio.Future[None]] = set()
         self._is_idle: asyncio.Future[None] | None = None
         """Done when nothing is on its way any more, for whoever ends this."""
 
@@ -73,8 +73,11 @@ class Publisher:
         deadline = self._loop.time() + TIMEOUT
         while self.is_crowded:
             waiting: asyncio.Future[None] = self._loop.create_future()
-            self._crowd.append(waiting)
-            await asyncio.wait([waiting], timeout=deadline - self._loop.time())
+            self._crowd.add(waiting)
+            try:
+                await asyncio.wait([waiting], timeout=deadline - self._loop.time())
+            finally:
+                self._crowd.discard(waiting)
             if not waiting.done():
                 raise RelayUnavailable("too much is on its way already")
 
@@ -203,7 +206,7 @@ class Publisher:
         if self._is_idle is not None and not self._letters and not self._is_idle.done():
             self._is_idle.set_result(None)
         if self._crowd and not self.is_crowded:
-            crowd, self._crowd = self._crowd, []
+            crowd, self._crowd = self._crowd, set()
             for waiting in crowd:
                 if not waiting.done():
                     waiting.set_result(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -123,7 +124,26 @@ class RedisRelay(Relay):
         Raises `RelayOutcomeUnknown` when Redis does not answer.
         """
         topics = self._topics(groups)
-        await self.home.run(lambda shards: shards.follow(topics))
+        is_pinned = is_given_up = False
+
+        async def pin(shards: Shards) -> None:
+            nonlocal is_pinned
+            await shards.follow(topics)
+            is_pinned = True
+            if is_given_up:
+                shards.unfollow(topics)
+
+        def take_back(shards: Shards) -> None:
+            nonlocal is_given_up
+            is_given_up = True
+            if is_pinned:
+                shards.unfollow(topics)
+
+        try:
+            await self.home.run(pin)
+        except BaseException:  # It may run on in its own loop, which then sees to it.
+            self.home.call(take_back)
+            raise
 
     def unfollow(self, *groups: str) -> None:
         topics = self._topics(groups)
@@ -286,6 +306,8 @@ class RedisRelay(Relay):
             self._questions.take_answer(body)
         elif kind is Kind.MISSED:
             since, until = map(float, body)
+            if not math.isfinite(since):
+                raise ValueError("a gap begins at some time")
             until = min(time.time(), until)  # Whatever the clock of the other says.
             self.missed(min(until, since), until, "another process had no link")
         else:

@@ -36,6 +36,10 @@ ROLE_INTERVAL = 4.0
 """Seconds between two questions whether the server is a master. A replica takes what is published,
 says so, and passes it on to nobody else; five seconds later that is to be over."""
 
+MAX_UNANSWERED = 3
+"""How many of these questions in a row may have no answer. Then the link is given up: it leads
+nowhere, or the server hangs. Eight seconds of that are borne, so that what was written arrives."""
+
 
 Dial = Callable[[], Awaitable[Link]]
 """Makes a link to the server of a shard."""
@@ -96,6 +100,8 @@ class RelayShard:
         """Whether the log was told of a letter that failed, since there is the link."""
         self._timer: asyncio.TimerHandle | None = None
         self._role_timer: asyncio.TimerHandle | None = None
+        self._unanswered = 0
+        """How often it was asked in vain, since there was an answer."""
         self._was_master = 0.0
         """When the server was known to be a master, the last time."""
         self.publisher = Publisher(
@@ -119,7 +125,7 @@ class RelayShard:
     def problem(self) -> str | None:
         """What is wrong with the links at the moment, if anything is."""
         for connector in self._connectors():
-            if connector.link is None:
+            if connector.link is None or connector.problem is not None:
                 return connector.problem or "there is no link to the server"
         return None
 
@@ -223,7 +229,7 @@ class RelayShard:
             else:
                 office.deliver(letter)
             if state is not None:
-                self._expected.add(letter)  # It comes back in any case, and must not count then.
+                self._expect(letter)  # It comes back in any case, and must not count then.
         office.stats.parcels_out += 1
         office.stats.bytes_out += len(data)
         subject = letter.subject
@@ -231,11 +237,22 @@ class RelayShard:
             *(self._publish, len(subject), subject, len(data), data),
         )
 
+    def _expect(self, letter: Letter) -> None:
+        oldest = self._expected.add(letter)
+        if oldest is not None:  # What has come by the time it comes counts for nothing then.
+            oldest.has_come_back = True
+            self._office.deliver(oldest)
+            if oldest.is_acknowledged:
+                self.publisher.end(oldest)
+
     def _undelivered(self, letter: Letter, what: str, why: str) -> None:
         """Deliver here what went no further, and let the others know, or whoever has sent it."""
         self._office.stats.dropped[what] += 1
         if (letter.here or letter.is_done_here) and self._office.serves():
             self._keep_since(time.time())
+            if what != "down" and not self._is_logged:
+                self._is_logged = True  # Until the next link.
+                logger.error("What is for other processes, too, reaches only this one: %s", why)
             self._office.deliver(letter)
             letter.settle()
         else:
@@ -351,11 +368,19 @@ class RelayShard:
     def _ask_role(self) -> None:
         self._role_timer = asyncio.get_running_loop().call_later(ROLE_INTERVAL, self._ask_role)
         link = self.publisher.connector.link
-        if link is not None:
-            link.write(command(b"ROLE"), [partial(self._learn_role, time.time())])
+        if link is None:
+            return
+        if self._unanswered >= MAX_UNANSWERED:
+            link.abort()
+            return
+        self._unanswered += 1
+        link.write(command(b"ROLE"), [partial(self._learn_role, time.time())])
 
     def _learn_role(self, asked: float, role: Reply) -> None:
         """Leave a server that is a replica by now; what it took since it was a master is lost."""
+        self._unanswered = 0
+        if isinstance(role, ConnectionResetError):
+            return  # The link is lost.
         if not _is_replica(role):
             self._was_master = asked
             return

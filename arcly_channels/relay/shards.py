@@ -127,6 +127,11 @@ class ServerShards(Shards):
     def __iter__(self) -> Iterator[RelayShard]:
         return iter(self._shards)
 
+    def _hear(self) -> None:
+        for shard in self._shards:  # All at once: no join waits for a link to be made.
+            shard.hear()
+        super()._hear()
+
     def of(self, name: bytes) -> RelayShard:
         number = len(self._shards)
         return self._shards[0 if number == 1 else _jump(name, number)]

@@ -8,6 +8,7 @@ not wanted any more is let go of a second later, so that who leaves and comes ba
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -237,7 +238,9 @@ class Subscriber:
 
     def _look_at_idle(self) -> None:
         now, ended = time.monotonic(), list[bytes]()
-        while self._idle and (name := next(iter(self._idle))) and self._idle[name] <= now:
+        for name, due in list(itertools.islice(self._idle.items(), BATCH)):  # The rest: next turn.
+            if due > now:
+                break
             del self._idle[name]
             topic = self._topics.get(name)
             if topic is None or self._keeps(topic):
@@ -298,8 +301,7 @@ class Subscriber:
         elif isinstance(reply, Exception) and str(reply).startswith("MOVED "):
             self.on_moved()
         elif isinstance(reply, Exception) and self.connector.link is not None:
-            self.connector.problem = f"the server refuses to be listened to: {reply}"
-            self.connector.link.abort()
+            self.connector.refuse(f"the server refuses to be listened to: {reply}")
 
     def _message(self, name: bytes, data: bytes) -> None:
         self._on_message(name, data)
@@ -309,6 +311,7 @@ class Subscriber:
         if topic is None or topic.state is not Hearing.WANTED:
             return
         topic.state = Hearing.HEARD
+        self.connector.prove()
         heard, topic.heard = topic.heard, None
         if heard is not None and not heard.done():
             heard.set_result(None)

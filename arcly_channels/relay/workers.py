@@ -207,11 +207,12 @@ class Workers:
 
     async def _read_one(self, link: Link, channel: str) -> None:
         key = self._list(channel)
-        found = await asyncio.wait_for(link.ask(b"BLPOP", key, POLL), ANSWER)
+        # Both at once: a message that is here must not wait for what may not come any more.
+        asked = asyncio.gather(link.ask(b"BLPOP", key, POLL), link.ask(b"TIME"))
+        found, (seconds, microseconds) = await asyncio.wait_for(asked, ANSWER)
         if found is None:
             return
         message: bytes = found[1]
-        seconds, microseconds = await asyncio.wait_for(link.ask(b"TIME"), ANSWER)
         if int(message[:_STAMP]) <= int(seconds) * 1000 + int(microseconds) // 1000:
             self._count("expired", 1)
         elif channel in self._waiting:

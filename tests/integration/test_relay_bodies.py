@@ -156,6 +156,7 @@ async def test_large_event_arrives(line: Line) -> None:
         pytest.param(parcel(Kind.MESSAGE, b"\x01"), "garbage", id="no message"),
         pytest.param(parcel(Kind.MISSED, b"\x01"), "failed", id="no gap"),
         pytest.param(parcel(Kind.MISSED, pack(["a", "b"])), "failed", id="no times"),
+        pytest.param(parcel(Kind.MISSED, pack([-math.inf, 0])), "failed", id="no beginning"),
         pytest.param(parcel(Kind.ASK, pack([])), "failed", id="no question"),
         pytest.param(parcel(Kind.SEND, pack(["a b", {}])), "failed", id="no channel"),
         pytest.param(parcel(Kind.SEND, pack(["a!b", 1])), "failed", id="no message for one"),
