@@ -23,7 +23,7 @@ from tests.clients import Client, connected
 from tests.integration.anywhere_project.publish import FORKED, SENDS, THREADS
 from tests.integration.anywhere_project.settings import PROJECT, SECRET_KEY
 from tests.redis_servers import RedisServer
-from tests.servers import ROOT, Server, run, skip_for_want_of
+from tests.servers import ROOT, START_DEADLINE, Server, run, skip_for_want_of
 from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.waits
@@ -146,7 +146,7 @@ class Program:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
-    def end(self, seconds: float = DEADLINE) -> str:
+    def end(self, seconds: float = START_DEADLINE) -> str:
         """Return what it prints yet, when it has ended as it should."""
         printed, errors = self._process.communicate(timeout=seconds)
         assert (self._process.returncode, errors) == (0, "")
