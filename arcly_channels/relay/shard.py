@@ -210,7 +210,7 @@ class RelayShard:
         if letter.command is not None:
             return letter.command
         office = self._office
-        if not letter.sequence:
+        if not letter.is_done_here:  # That has its own.
             self._sequence = letter.sequence = self._sequence + 1
         data = office.sealer.seal(
             letter.kind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 
 from arcly_channels.relay.letters import Letter
@@ -140,8 +140,8 @@ class ServerShards(Shards):
         return [shard.dial for shard in self._shards]
 
 
-async def _follow_all(by_hearer: dict[Subscriber, list[bytes]]) -> None:
-    """Pin topics on several shards: on all of them, or on none."""
+async def _follow_all(by_hearer: Mapping[Subscriber, Iterable[bytes]]) -> None:
+    """Pin topics of several subscribers: all of them, or none."""
     followed: list[Subscriber] = []
 
     async def follow(hearer: Subscriber) -> None:

@@ -66,6 +66,19 @@ async def test_who_does_not_wait_any_more_is_not_told() -> None:
     assert not one.settle()
 
 
+async def test_letter_that_is_posted_again_is_the_same_for_all_but_its_publisher() -> None:
+    one = letter(7)
+    one.done = done = asyncio.get_running_loop().create_future()
+    one.is_done_here = True
+    again = one.again()
+    assert (again.subject, again.kind, again.content) == (one.subject, one.kind, one.content)
+    assert (again.is_done_here, again.sequence) == (True, 7)
+    assert not again.is_written
+    again.settle()
+    assert done.done()
+    assert one.is_settled
+
+
 # Those that are to come back
 
 

@@ -41,11 +41,11 @@ class Office:
         self.unknown.append(letter.content)
         letter.settle(LookupError(why))
 
+    def on_refused(self, letter: Letter, error: Exception) -> None:
+        self.on_undelivered(letter, "refused", str(error))
+
     def on_up(self) -> None:
         self.ups += 1
-
-    def on_refused(self, letter: Letter, error: Exception) -> None:
-        self.on_undelivered(letter, "refused", f"the server refuses it: {error}")
 
 
 @pytest.fixture

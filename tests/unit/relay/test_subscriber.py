@@ -37,6 +37,9 @@ class Office:
     def on_lost(self) -> None:
         self.losses += 1
 
+    def on_return(self, since: float, why: str) -> None:
+        self.gaps.append(since)
+
     def make(self, server: ObedientServer | Server) -> Subscriber:
         return Subscriber(
             server.dial if isinstance(server, ObedientServer) else server.connect,
@@ -44,7 +47,7 @@ class Office:
             on_message=self.on_message,
             is_wanted=self.wanted.__contains__,
             on_lost=self.on_lost,
-            on_return=lambda since, why: self.gaps.append(since),
+            on_return=self.on_return,
         )
 
 

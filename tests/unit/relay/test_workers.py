@@ -47,8 +47,7 @@ async def make_layer(redis: RedisServer, prefix: str) -> AsyncIterator[MakeLayer
         return made[-1]
 
     yield make
-    for layer in made:
-        await soon(layer.close())
+    await soon(asyncio.gather(*(layer.close() for layer in made)))
 
 
 async def numbers(layer: RedisChannelLayer, count: int) -> list[int]:
