@@ -22,6 +22,8 @@ from arcly_channels.layers.stall import LOOK, STALL
 from tests.contract.conftest import MakeLayer
 from tests.waiting import DEADLINE, soon, turns
 
+pytestmark = pytest.mark.waits
+
 PassTime = Callable[[float], None]
 
 MARK = {"type": "mark"}

@@ -31,6 +31,8 @@ from arcly_channels.wire.events import encode_event
 from tests.redis_servers import RedisServer
 from tests.waiting import DEADLINE, eventually, soon
 
+pytestmark = pytest.mark.waits
+
 
 class Chat(GatewayConsumer):
     async def on_connect(self) -> None:
