@@ -56,6 +56,14 @@ async def member(layer: Layer, group: str = "room") -> str:
     return channel
 
 
+async def sent(layer: Layer, message: dict[str, Any]) -> None:
+    """Return once a message to the room is sent for certain."""
+    while True:
+        with suppress(RelayError):
+            await layer.group_send("room", message)
+            return
+
+
 async def all_of(layer: Layer, channel: str, last: int) -> list[int]:
     """Return the numbers that arrive on a channel, until the last."""
     numbers: list[int] = []
@@ -98,16 +106,18 @@ async def test_others_are_told_of_what_redis_has_refused_once_it_does_not(
 async def test_a_black_hole_on_the_way_out_is_found(
     redis: RedisServer, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "ROLE_INTERVAL", 0.1)
+    monkeypatch.setattr(shard, "ROLE_INTERVAL", 1.0)
     with Proxy(redis.port) as proxy:
         layer = make_layer(proxy.url)
         channel = await member(layer)
+        await layer.group_send("room", {"type": "by the first link"})
+        assert await soon(layer.receive(channel)) == {"type": "by the first link"}
 
         assert proxy.swallow(lambda passage: not passage.has_subscribed) == 1
         with pytest.raises(RelayOutcomeUnknown):
             await layer.group_send("room", {"type": "swallowed"})
 
-        await layer.group_send("room", {"type": "by the next link"})
+        await soon(sent(layer, {"type": "by the next link"}))
         assert await soon(layer.receive(channel)) == {"type": "by the next link"}
 
 
@@ -149,6 +159,7 @@ async def test_a_join_that_fails_on_one_server_leaves_nothing_on_the_other(
     with RedisServer() as other:
         layer = make_layer(redis.url, other.url)
         await layer.new_channel()
+        await eventually(lambda: layer.relay.look().links == 4)
         rooms = [f"room{number}" for number in range(20)]
 
         other.pause()
