@@ -19,6 +19,9 @@ that the processes of a project do not all come back at once (full jitter)."""
 STEADY = 1.0
 """Seconds that a link must have lasted for the next attempt to be the first again."""
 
+END_AGAIN = 0.1
+"""Seconds after which a task that was cancelled, and has not ended, is cancelled again."""
+
 PATIENCE = 1.0
 """Seconds without a link after which it is known to be down, and is not waited for any more."""
 
@@ -63,8 +66,7 @@ class Connector:
         """End the link, and make no more. Idempotent."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end(task)
         link, self.link = self.link, None
         if link is not None:
             link.on_lost = _nothing
@@ -123,6 +125,13 @@ class Connector:
         if problem != self.problem:
             self.problem = problem
             logger.warning("The relay has no link: %s", problem)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and return when it has ended."""
+    while not task.done():
+        task.cancel()  # Perhaps not only once: `wait_for` of Python 3.11 may miss it.
+        await asyncio.wait([task], timeout=END_AGAIN)
 
 
 def _nothing() -> None:

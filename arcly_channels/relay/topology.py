@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from arcly_channels.relay.connector import end
 from arcly_channels.relay.link import Link, Refusal, Reply
 from arcly_channels.relay.names import SLOTS
 from arcly_channels.relay.servers import Server
@@ -58,8 +59,12 @@ class Topology:
         self._failures = 0
         self._doubt = asyncio.Event()
         self._link: Link | None = None
-        self._is_over = False
         self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    @property
+    def links(self) -> list[Link]:
+        """The link by which it asks, if there is one."""
+        return [] if self._link is None else [self._link]
 
     def doubt(self) -> None:
         """Ask soon: something may have changed."""
@@ -71,16 +76,13 @@ class Topology:
 
     async def stop(self) -> None:
         """Ask no more."""
-        self._is_over = True  # `wait_for` of Python 3.11 may miss that it is cancelled.
-        self._doubt.set()
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await end(self._task)
 
     # Inside
 
     async def _watch(self) -> None:
         try:
-            while not self._is_over:
+            while True:
                 await self._look()
                 await asyncio.sleep(self._pause())
                 with suppress(asyncio.TimeoutError):
@@ -95,7 +97,7 @@ class Topology:
         try:
             is_new = await self._ask()
         except Exception as error:  # noqa: BLE001  # Told, and another node is asked.
-            self.problem = f"{type(error).__name__}: {error}"
+            self.problem = str(error) or type(error).__name__
             self._failures += 1
             self._doubt.set()
         else:

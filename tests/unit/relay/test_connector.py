@@ -11,7 +11,7 @@ import pytest
 from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, STEADY, Connector
 from arcly_channels.relay.link import Link
 from tests.unit.relay.obedient import ObedientServer
-from tests.waiting import eventually, turns
+from tests.waiting import eventually, soon, turns
 
 PassTime = Callable[[float], None]
 
@@ -217,3 +217,24 @@ async def test_attempt_that_somebody_cancels_can_be_made_again(
     attempt.cancel()  # As the end of an event loop does.
     await turns()
     await linked(connector, server)
+
+
+async def test_attempt_that_misses_that_it_is_cancelled_is_ended_nevertheless(told: Told) -> None:
+    missed = 0
+
+    async def dial() -> Link:
+        nonlocal missed
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]  # It never does.
+        except asyncio.CancelledError:
+            missed += 1
+            if missed == 1:
+                raise REFUSED from None
+            raise
+
+    connector = Connector(dial, told.up, told.down)
+    connector.start()
+    await turns()
+    await soon(connector.stop())
+    assert missed == 2
+    assert told.events == []

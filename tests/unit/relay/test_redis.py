@@ -296,6 +296,7 @@ async def test_topics_of_several_servers_are_followed_all_or_none(
     with RedisServer() as silent:
         one = make(redis.url, silent.url)
         await one.join("first")
+        await eventually(lambda: one.relay.look().links == 4)
         before = one.relay.look().subscriptions
         silent.pause()
         following = asyncio.create_task(one.relay.follow(*(f"group-{each}" for each in range(20))))
