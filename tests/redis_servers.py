@@ -180,39 +180,60 @@ class RedisSentinel(RedisServer):
 
 
 class RedisNode(RedisServer):
-    """A master of a cluster; `redis_cluster` makes one of several."""
+    """A node of a cluster; `redis_cluster` makes one of several."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self.bus = str(free_port())
         super().__init__(
             *("--cluster-enabled", "yes", "--cluster-port", self.bus),
-            *("--cluster-node-timeout", "1000"),
+            *("--cluster-node-timeout", "1000", *options),
         )
 
     @property
     def id(self) -> str:
         return self.ask("CLUSTER", "MYID")
 
+    def has(self, slot: int) -> bool:
+        """Return whether it says that a slot is its own."""
+        nodes = self.ask("CLUSTER", "NODES").splitlines()
+        _, *ranges = next(line for line in nodes if "myself" in line).split(" connected")
+        found = [each.split("-") for each in "".join(ranges).split() if each[0] != "["]
+        return any(int(each[0]) <= slot <= int(each[-1]) for each in found)
+
 
 @contextmanager
-def redis_cluster(masters: int = 3) -> Iterator[list[RedisNode]]:
-    """Run a cluster of so many masters, with the same number of slots each."""
+def redis_cluster(masters: int = 3, *options: str, replicas: int = 0) -> Iterator[list[RedisNode]]:
+    """Run a cluster of so many masters, with the same number of slots each.
+
+    The first of them has so many `replicas`, which come last. `options` are for all of them.
+    """
     with ExitStack() as stack:
-        nodes = [RedisNode() for _ in range(masters)]
+        nodes = [RedisNode(*options) for _ in range(masters)]
         for number, node in enumerate(nodes):
             stack.enter_context(node)
             first, after = (SLOTS * each // masters for each in (number, number + 1))
             node.ask("CLUSTER", "ADDSLOTSRANGE", str(first), str(after - 1))
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        nodes += [stack.enter_context(RedisNode(*options)) for _ in range(replicas)]
         for node in nodes[1:]:
             nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", str(node.port), node.bus)
         for node in nodes:
             node.until("CLUSTER", "INFO", says="cluster_state:ok")
-            node.until("CLUSTER", "INFO", says=f"cluster_known_nodes:{masters}")
+            node.until("CLUSTER", "INFO", says=f"cluster_known_nodes:{len(nodes)}")
+        for replica in nodes[masters:]:
+            replica.ask("CLUSTER", "REPLICATE", nodes[0].id)
+            replica.until("INFO", "replication", says="master_link_status:up")
+            for node in nodes:
+                node.until("CLUSTER", "REPLICAS", nodes[0].id, says=replica.id)
         yield nodes
 
 
 def move_slot(slot: int, nodes: list[RedisNode], to: RedisNode) -> None:
-    """Give a slot that is empty to another master, as resharding does."""
+    """Give a slot to another master, with all that is in it, as resharding does."""
+    owner = next(node for node in nodes if node.has(slot))
+    to.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", owner.id)
+    owner.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", to.id)
+    for key in owner.ask("CLUSTER", "GETKEYSINSLOT", str(slot), "1000").splitlines():
+        owner.ask("MIGRATE", "127.0.0.1", str(to.port), key, "0", "1000")
     for node in [to, *(each for each in nodes if each is not to)]:
         node.ask("CLUSTER", "SETSLOT", str(slot), "NODE", to.id)

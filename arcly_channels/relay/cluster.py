@@ -70,6 +70,9 @@ class ClusterShards(Shards):
     def of(self, name: bytes) -> RelayShard:
         return self._shard_at(self._owners[slot_of(name)])
 
+    def links(self) -> list[Link]:
+        return [*super().links(), *self._topology.links]
+
     async def dial(self, name: bytes) -> Link:
         await self._topology.has_asked.wait()
         return await super().dial(name)
@@ -118,6 +121,7 @@ class ClusterShards(Shards):
         return await node.connect()
 
     async def _dial_nobody(self) -> Link:
+        self._topology.doubt()
         await self._topology.has_asked.wait()
         if None not in self._owners:
             await self._loop.create_future()  # There is nothing left here, and this shard ends.

@@ -147,9 +147,12 @@ class Expected:
         return self._letters.pop(next(iter(self._letters)))
 
     def pop(self, sequence: int) -> Letter | None:
-        """Return the letter that has come back. Those before it that did not have been lost."""
+        """Return the letter that has come back. Those before it that did not have been lost.
+
+        That cannot be said by one that is not expected: in a cluster, another node may have had it.
+        """
         letter = self._letters.pop(sequence, None)
-        while self._letters and next(iter(self._letters)) < sequence:
+        while letter is not None and self._letters and next(iter(self._letters)) < sequence:
             self._drop(next(iter(self._letters)))
         return letter
 

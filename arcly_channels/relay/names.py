@@ -15,7 +15,7 @@ SLOTS = 16384
 
 PARTITIONS = 128
 """How many parts the topics of a project in a cluster have. What is in one part is in one slot, and
-is heard by one command; fewer parts would be unlike in size on the nodes of a large cluster."""
+is heard by one command. With fewer, nodes of a large cluster would have very different shares."""
 
 
 class Names:

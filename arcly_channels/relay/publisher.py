@@ -124,6 +124,9 @@ class Publisher:
             await asyncio.wait([self._is_idle], timeout=TIMEOUT)
         for letter in self._queue:
             self._withdraw(letter)
+        for letter in tuple(self._awaited):
+            if letter.is_acknowledged:
+                self.end(letter)  # It does not come back any more.
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -162,7 +162,8 @@ class RelayShard:
             self.subscriber.unfollow([self.probe])
             self.subscriber.go_deaf()
         if self._kept_since is not None:
-            heir._keep_since(self._kept_since)
+            heir._kept_since = min(self._kept_since, heir._kept_since or self._kept_since)
+            heir._tell_what_was_kept()
 
     async def stop(self) -> None:
         """Send what was posted, and end both links."""
@@ -279,8 +280,7 @@ class RelayShard:
     def _keep_since(self, since: float) -> None:
         """Have the others told, with the next link, or soon where there is one."""
         if self._kept_since is None and self.publisher.connector.link is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_later(hearing.TIMEOUT, self._tell_what_was_kept)
+            asyncio.get_running_loop().call_later(TICK, self._tell_what_was_kept)
         self._kept_since = min(since, self._kept_since or since)
 
     def _tell_what_was_kept(self) -> None:

@@ -1,4 +1,6 @@
-"""A program that only sends, in one of the ways that programs have: `relay_sender WAY URL`.
+"""A program that only sends, in one of the ways that programs have: `relay_sender WAY HOST…`.
+
+With several hosts, they are of a cluster.
 
 Each message to the room says which process has sent it, and its number there.
 """
@@ -83,4 +85,5 @@ WAYS: dict[str, Callable[[RedisChannelLayer], None]] = {
 
 
 if __name__ == "__main__":
-    WAYS[sys.argv[1]](RedisChannelLayer(hosts=[sys.argv[2]]))
+    way, *hosts = sys.argv[1:]
+    WAYS[way](RedisChannelLayer(hosts=hosts, cluster=len(hosts) > 1))

@@ -62,11 +62,11 @@ async def test_everything_arrives_by_few_connections(
     assert errors == ""
 
 
-async def run(way: str, url: str) -> str:
+async def run(way: str, *hosts: str) -> str:
     """Run a program that sends, to its end; return what it had to say."""
     started = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "ignore", "-m", "tests.integration.relay_sender", way, url),
+        *(sys.executable, "-W", "ignore", "-m", "tests.integration.relay_sender", way, *hosts),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from arcly_channels.layers import RedisChannelLayer
 from demo_project import cluster
 from tests.documents import DOCS, blocks, section
-from tests.redis_servers import RedisServer
+from tests.redis_servers import RedisServer, redis_cluster
 from tests.servers import free_port, require
 from tests.waiting import soon
 
@@ -80,24 +80,44 @@ def make_certificate(directory: Path) -> None:
 # Redis
 
 
-async def test_user_of_the_page_may_do_what_the_layer_does() -> None:
-    (conf,) = blocks(section(PAGE, "Redis"), "conf")
+def lines_of_conf(number: int) -> list[list[str]]:
+    """Return the lines of a block for redis.conf, as their words."""
+    conf = blocks(section(PAGE, "Redis"), "conf")[number]
     lines = [shlex.split(line, comments=True) for line in conf.splitlines()]
-    options = [word for name, *values in filter(None, lines) for word in (f"--{name}", *values)]
-    with RedisServer(*options) as redis:
-        hosts = [redis.url.replace("//", "//chat:secret@")]
-        here, there = (RedisChannelLayer(hosts, prefix="chat") for _ in range(2))
-        channel = await here.new_channel()
-        await here.group_add("tea", channel)
-        await there.group_send("tea", {"type": "kettle"})
-        assert await soon(here.receive(channel)) == {"type": "kettle"}
-        await there.send("work", {"type": "job"})
-        assert await soon(here.receive("work")) == {"type": "job"}
-        assert await there.connection_count() == 0
-        await there.flush()
-        assert [*here.problems(), *there.problems()] == []
-        await here.close()
-        await there.close()
+    return [line for line in lines if line]
+
+
+def options_of(lines: list[list[str]]) -> list[str]:
+    return [word for name, *values in lines for word in (f"--{name}", *values)]
+
+
+async def test_user_of_the_page_may_do_what_the_layer_does() -> None:
+    with RedisServer(*options_of(lines_of_conf(0))) as redis:
+        await do_all_that_a_layer_does(redis, cluster=False)
+
+
+async def test_user_of_the_page_may_do_it_in_a_cluster_of_the_page() -> None:
+    with redis_cluster(1, *options_of(lines_of_conf(1))) as (node,):
+        for _, name, *rules in lines_of_conf(0):
+            if name == "chat":
+                node.ask("ACL", "SETUSER", name, *rules)
+        await do_all_that_a_layer_does(node, cluster=True)
+
+
+async def do_all_that_a_layer_does(redis: RedisServer, *, cluster: bool) -> None:
+    hosts = [redis.url.replace("//", "//chat:secret@")]
+    here, there = (RedisChannelLayer(hosts, prefix="chat", cluster=cluster) for _ in range(2))
+    channel = await here.new_channel()
+    await here.group_add("tea", channel)
+    await there.group_send("tea", {"type": "kettle"})
+    assert await soon(here.receive(channel)) == {"type": "kettle"}
+    await there.send("work", {"type": "job"})
+    assert await soon(here.receive("work")) == {"type": "job"}
+    assert await there.connection_count() == 0
+    await there.flush()
+    assert [*here.problems(), *there.problems()] == []
+    await here.close()
+    await there.close()
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -105,8 +125,9 @@ def test_hosts_of_the_page_are_understood(number: int) -> None:
     RedisChannelLayer(run_block("Redis", number)["hosts"], prefix="chat")
 
 
-def test_layer_of_the_page_is_understood(configured: Any) -> None:
-    configured.CHANNEL_LAYERS = run_block("The layer", 0)["CHANNEL_LAYERS"]
+@pytest.mark.parametrize(("heading", "number"), [("The layer", 0), ("Redis", 3)])
+def test_layer_of_the_page_is_understood(configured: Any, heading: str, number: int) -> None:
+    configured.CHANNEL_LAYERS = run_block(heading, number)["CHANNEL_LAYERS"]
     assert isinstance(channel_layers["default"], RedisChannelLayer)
 
 

@@ -1,4 +1,7 @@
-"""Gateways whose layer reaches other processes: here that is a second layer on the same Redis."""
+"""Gateways whose layer reaches other processes: here that is a second layer on the same Redis.
+
+Or on the same Redis Cluster, as long as nothing happens to it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from arcly_channels.identity.tenancy import get_tenants
 from arcly_channels.layers import RedisChannelLayer, news
 from arcly_channels.relay.contract import Gap
 from arcly_channels.wire.events import encode_event
-from tests.redis_servers import RedisServer
+from tests.redis_servers import RedisNode, RedisServer
 from tests.waiting import DEADLINE, eventually, soon
 
 pytestmark = pytest.mark.waits
@@ -75,24 +78,34 @@ def prefix() -> str:
     return secrets.token_hex(4)
 
 
+@pytest.fixture(params=["redis", "cluster"])
+def server(request: pytest.FixtureRequest) -> RedisServer:
+    server: RedisServer = request.getfixturevalue(request.param)
+    return server
+
+
 @pytest.fixture
-async def layer(redis: RedisServer, prefix: str) -> AsyncIterator[RedisChannelLayer]:
+async def layer(server: RedisServer, prefix: str) -> AsyncIterator[RedisChannelLayer]:
     """The layer of this process."""
-    async with default_layer(redis, prefix=prefix) as layer:
+    async with default_layer(server, prefix=prefix) as layer:
         yield layer
 
 
 @pytest.fixture
-async def other(redis: RedisServer, prefix: str) -> AsyncIterator[RedisChannelLayer]:
+async def other(server: RedisServer, prefix: str) -> AsyncIterator[RedisChannelLayer]:
     """The layer of another process."""
-    layer = RedisChannelLayer(hosts=[redis.url], prefix=prefix)
+    layer = layer_on(server, prefix=prefix)
     yield layer
     await layer.close()
 
 
+def layer_on(server: RedisServer, **config: Any) -> RedisChannelLayer:
+    return RedisChannelLayer([server.url], cluster=isinstance(server, RedisNode), **config)
+
+
 @asynccontextmanager
-async def default_layer(redis: RedisServer, **config: Any) -> AsyncIterator[RedisChannelLayer]:
-    layer = RedisChannelLayer(hosts=[redis.url], **config)
+async def default_layer(server: RedisServer, **config: Any) -> AsyncIterator[RedisChannelLayer]:
+    layer = layer_on(server, **config)
     channel_layers.set("default", layer)
     yield layer
     await layer.close()
@@ -254,15 +267,16 @@ async def test_suspension_is_told_to_other_processes(
 # Gaps
 
 
-async def test_clients_are_told_of_a_gap(redis: RedisServer, layer: RedisChannelLayer) -> None:
-    bare, v1 = await Client().come(), await Client(is_v1=True).come()
-    await cut_off(redis, layer)
-    assert await bare.event() == {"event": "missed", "data": True}
-    gap = await v1.event()
-    assert (gap["event"], gap["data"]["room"]) == ("gateway:gap", None)
-    assert gap["data"]["since"] < gap["data"]["until"]
-    assert (await v1.event())["event"] == "missed"
-    assert layer.relay.stats.gaps == 1
+async def test_clients_are_told_of_a_gap(redis: RedisServer, prefix: str) -> None:
+    async with default_layer(redis, prefix=prefix) as layer:
+        bare, v1 = await Client().come(), await Client(is_v1=True).come()
+        await cut_off(redis, layer)
+        assert await bare.event() == {"event": "missed", "data": True}
+        gap = await v1.event()
+        assert (gap["event"], gap["data"]["room"]) == ("gateway:gap", None)
+        assert gap["data"]["since"] < gap["data"]["until"]
+        assert (await v1.event())["event"] == "missed"
+        assert layer.relay.stats.gaps == 1
 
 
 async def test_sockets_are_closed_at_a_gap(redis: RedisServer, prefix: str) -> None:

@@ -66,17 +66,29 @@ async def test_who_does_not_wait_any_more_is_not_told() -> None:
     assert not one.settle()
 
 
-async def test_letter_that_is_posted_again_is_the_same_for_all_but_its_publisher() -> None:
-    one = letter(7)
-    one.done = done = asyncio.get_running_loop().create_future()
-    one.is_done_here = True
-    again = one.again()
-    assert (again.subject, again.kind, again.content) == (one.subject, one.kind, one.content)
-    assert (again.is_done_here, again.sequence) == (True, 7)
-    assert not again.is_written
+async def test_letter_that_reached_nobody_can_be_posted_again() -> None:
+    first = Letter(b"subject", Kind.FRAME, 1, b"content", lambda: None)
+    first.done = done = asyncio.get_running_loop().create_future()
+    first.sequence, first.deadline, first.is_expected = 7, 3.0, True
+    again = first.again()
+    assert (again.subject, again.kind, again.flags) == (b"subject", Kind.FRAME, 1)
+    assert (again.content, again.deadline) == (b"content", 3.0)
+    assert (again.sequence, again.is_expected, again.is_written) == (0, False, False)
+    assert not first.settle()
+    assert not done.done()
     again.settle()
     assert done.done()
-    assert one.is_settled
+
+
+def test_local_half_does_not_run_again_with_a_letter_that_is_posted_again() -> None:
+    calls: list[int] = []
+    one = Letter(b"subject", Kind.FRAME, 0, b"content", lambda: calls.append(1))
+    one.sequence = 7
+    one.deliver()
+    again = one.again()
+    again.deliver()
+    assert calls == [1]
+    assert again.sequence == 7  # The others are to know it by the same as those here.
 
 
 # Those that are to come back
@@ -104,6 +116,13 @@ def test_letter_of_nobody_is_none(expected: Expected, lost: list[int]) -> None:
     expected.add(letter(5))
     assert expected.pop(3) is None
     assert len(expected) == 1
+    assert lost == []
+
+
+def test_letter_of_nobody_says_nothing_of_the_others(expected: Expected, lost: list[int]) -> None:
+    """In a cluster, it may have gone out by another node."""
+    expected.add(letter(5))
+    assert expected.pop(7) is None
     assert lost == []
 
 

@@ -405,6 +405,38 @@ async def test_end_waits_for_the_answers(linked: Publisher, server: ObedientServ
     assert server.wire.link.is_lost
 
 
+async def test_at_the_end_nobody_waits_for_a_letter_that_has_not_come_back(
+    linked: Publisher, server: ObedientServer, pass_time: PassTime
+) -> None:
+    expected = letter(1)
+    expected.is_expected, done = True, expected.done
+    linked.post(expected)
+    server.say(TAKEN)
+    ending = asyncio.create_task(linked.stop())
+    await turns()
+    pass_time(TIMEOUT)
+    await soon(ending)
+    assert done is not None
+    assert done.result() == 1
+
+
+async def test_letters_that_were_not_written_are_taken_back(
+    publisher: Publisher, server: ObedientServer
+) -> None:
+    first, second = post(publisher, 1, 2)
+    taken = publisher.take_back()
+    assert [each.content for each in taken] == [b"1", b"2"]
+    publisher.connector.start()
+    await eventually(lambda: publisher.connector.link)
+    assert written(server) == []
+    publisher.post(taken[1])
+    assert written(server) == [2]
+    server.say(TAKEN)
+    assert await soon(second) == 1
+    assert not first.done()
+    taken[0].settle()
+
+
 async def test_end_waits_for_the_first_link(publisher: Publisher, server: ObedientServer) -> None:
     (done,) = post(publisher, 1)
     ending = asyncio.create_task(publisher.stop())

@@ -421,3 +421,135 @@ async def test_at_the_end_nobody_waits_for_a_topic(
     await subscriber.stop()
     await soon(following)
     assert len(subscriber) == 0
+
+
+# What moves, in a cluster
+
+
+@pytest.fixture
+async def other(
+    office: Office, no_pauses: None
+) -> AsyncIterator[tuple[Subscriber, ObedientServer]]:
+    """A subscriber of another server, and that."""
+    server = ObedientServer()
+    subscriber = office.make(server)
+    subscriber.start()
+    await eventually(lambda: subscriber.connector.link)
+    yield subscriber, server
+    await subscriber.stop()
+
+
+async def test_topic_that_the_server_lets_go_of_is_a_gap_since_it_surely_had_it(
+    subscriber: Subscriber, server: ObedientServer, office: Office
+) -> None:
+    await followed(subscriber, server, b"one", b"two")
+    subscriber.on_moved = lambda: 3.0
+    confirm(server, b"unsubscribe", b"one")
+    assert subscriber.state_of(b"one") is Hearing.WANTED
+    assert office.gaps == []
+    subscriber.ask_again()
+    await turns()
+    assert told(server, b"SUBSCRIBE") == [b"one", b"two", b"one"]
+    confirm(server, b"subscribe", b"one")
+    assert office.gaps == [3.0]
+
+
+async def test_topic_that_moves_is_heard_there_and_the_gap_with_it(
+    subscriber: Subscriber,
+    server: ObedientServer,
+    office: Office,
+    other: tuple[Subscriber, ObedientServer],
+) -> None:
+    there, new = other
+    await followed(subscriber, server, b"stays", b"moves")
+    subscriber.move_out({b"stays": subscriber, b"moves": there}.__getitem__, since=3.0)
+    await turns()
+    assert (len(subscriber), len(there)) == (1, 1)
+    assert told(new, b"SUBSCRIBE") == [b"moves"]
+    confirm(new, b"subscribe", b"moves")
+    assert office.gaps == [3.0]
+    await lose_link(subscriber, server)
+    confirm(server, b"subscribe", b"stays")
+    assert len(office.gaps) == 2
+
+
+async def test_topics_of_a_lost_link_that_move_are_the_gap_of_that_link(
+    subscriber: Subscriber,
+    server: ObedientServer,
+    office: Office,
+    other: tuple[Subscriber, ObedientServer],
+) -> None:
+    there, new = other
+    await followed(subscriber, server, b"one", b"two")
+    heard_at = time.time()
+    server.refuses = REFUSED
+    server.wire.cut()
+    subscriber.move_out(lambda name: there, since=3.0)
+    server.refuses = None
+    await eventually(lambda: subscriber.connector.link)
+    assert office.gaps == []
+    await turns()
+    confirm(new, b"subscribe", b"one", b"two")
+    (since,) = office.gaps
+    assert 3.0 < since <= heard_at
+
+
+async def test_who_follows_a_topic_that_moves_is_told_when_it_is_heard_there(
+    subscriber: Subscriber,
+    server: ObedientServer,
+    office: Office,
+    other: tuple[Subscriber, ObedientServer],
+) -> None:
+    there, new = other
+    moves: list[bytes] = []
+    subscriber.on_moved = lambda: moves.append(b"one") or 3.0  # type: ignore[func-returns-value]
+    following = asyncio.create_task(subscriber.follow([b"one"]))
+    await turns()
+    server.say(b"-MOVED 1 127.0.0.1:7001\r\n")
+    assert moves == [b"one"]
+    assert subscriber.connector.link is not None
+    subscriber.move_out(lambda name: there, since=3.0)
+    await turns()
+    assert not following.done()
+    confirm(new, b"subscribe", b"one")
+    await soon(following)
+    assert office.gaps == []  # Nobody was told before that it is heard.
+
+
+async def test_who_follows_a_topic_that_moves_and_is_not_heard_pins_nothing(
+    subscriber: Subscriber,
+    other: tuple[Subscriber, ObedientServer],
+    pass_time: PassTime,
+) -> None:
+    there, _ = other
+    following = asyncio.create_task(subscriber.follow([b"one"]))
+    await turns()
+    subscriber.move_out(lambda name: there, since=3.0)
+    await turns()
+    pass_time(TIMEOUT)
+    with pytest.raises(RelayOutcomeUnknown):
+        await soon(following)
+    confirm(other[1], b"subscribe", b"one")
+    await let_linger(pass_time)
+    confirm(other[1], b"unsubscribe", b"one")
+    assert len(there) == 0
+
+
+async def test_topic_that_nobody_wants_does_not_move(
+    subscriber: Subscriber, server: ObedientServer, other: tuple[Subscriber, ObedientServer]
+) -> None:
+    await followed(subscriber, server, b"one")
+    subscriber.unfollow([b"one"])
+    subscriber.move_out(lambda name: other[0], since=3.0)
+    assert len(subscriber) == len(other[0]) == 0
+
+
+async def test_server_that_has_nothing_any_more_is_not_heard(
+    subscriber: Subscriber, server: ObedientServer, office: Office
+) -> None:
+    """A master that is a replica by now might pass on what comes from its new master, too."""
+    await followed(subscriber, server, b"one")
+    subscriber.go_deaf()
+    server.say(array(b"message", b"one", b"data"))
+    assert office.messages == []
+    assert office.losses == 1
