@@ -147,11 +147,18 @@ def run(*arguments: str, environment: dict[str, str] | None = None, cwd: Path = 
     return done.stdout
 
 
+_handed_out: set[int] = set()
+"""Ports that are somebody's by now, who may not listen yet."""
+
+
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    """Return a port of 127.0.0.1 that nobody listens on now, another one each time."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+        if port not in _handed_out:
+            _handed_out.add(port)
+            return port
 
 
 def require(*programs: str) -> None:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
-from tests.redis_servers import RedisServer
 from tests.unit.relay.obedient import ObedientServer
-
-
-@pytest.fixture(scope="session")
-def redis() -> Iterator[RedisServer]:
-    """A Redis server that the tests share, each with names of its own."""
-    with RedisServer() as server:
-        yield server
 
 
 @pytest.fixture
