@@ -26,7 +26,7 @@ from arcly_channels.wire.events import GAP_MESSAGE, frame_of
 ON_GAP = ("notify", "close", "ignore")
 SELF_DELIVERY = ("relay", "local")
 
-TOLD_AT_ONCE = 256
+TOLD_AT_ONCE = 64
 """How many gateways are told of a gap in one turn of the loop."""
 
 _OF_NODE = re.compile(r"([0-9a-f]{16})!")
@@ -199,7 +199,7 @@ class RedisChannelLayer(GatewayLayer):
         others: list[int] = await self.relay.ask(EVERYONE, "connections", None)
         return await super().connection_count() + sum(others)
 
-    # What the relay asks; see `relay.redis.LocalHalf`
+    # What the relay asks; see `relay.contract.LocalHalf`
 
     def has_members(self, group: str) -> bool:
         return self.registry.has_group(group) or self._channels.has_group(group)
@@ -266,10 +266,12 @@ class RedisChannelLayer(GatewayLayer):
         mark = "" if parcel is None else "{:x}.{}".format(*parcel)
         self._workers.push_once(channel, data, capacity, mark)
 
-    def _take_work(self, channel: str, data: bytes) -> None:
+    def _take_work(self, channel: str, data: bytes) -> bool:
+        """Give a message to a worker in this process; return whether it was one."""
         message = self.relay.unsealed(data)
         if message is not None:
             self._channels.send(channel, message)
+        return message is not None
 
     async def _receive_work(self, channel: str) -> Message:
         with self._workers.reading(channel):

@@ -8,10 +8,9 @@ process that dies in between takes it with it: at most once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE
@@ -56,12 +55,36 @@ return {1, expired}
 """Pushes a message, unless the list is full, or what the mark stands for was pushed before."""
 
 
+class _Reader:
+    """Who takes what is on one channel, and for how many receivers.
+
+    No more is taken than there are receivers who wait for it: it would be in this process while
+    another has time for it.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        """How many wait for whom nothing was taken yet."""
+        self.served = 0
+        """For how many something was taken who have not ended yet."""
+        self.is_wanted = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    async def is_needed(self) -> bool:
+        """Return whether somebody waits, or does so within a while."""
+        self.is_wanted.clear()
+        if self.waiting <= 0:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.is_wanted.wait(), POLL)
+        return self.waiting > 0
+
+
 class Workers:
     """The channels that workers share, as one process sees them. For use in any thread.
 
     `take` is called with a channel and what was pushed, in the loop of the links, for a reader that
-    waits; `count` with `full` or `expired`, and how many messages that was. `expiry` is how many
-    seconds a message is kept.
+    waits, and returns whether that was a message; `count` with `full` or `expired`, and how many
+    messages that was. `expiry` is how many seconds a message is kept.
     """
 
     def __init__(
@@ -71,7 +94,7 @@ class Workers:
         base: bytes,
         *,
         expiry: float,
-        take: Callable[[str, bytes], None],
+        take: Callable[[str, bytes], bool],
         count: Callable[[str, int], None],
     ) -> None:
         self._home = home
@@ -80,8 +103,8 @@ class Workers:
         self._milliseconds = max(1, round(min(expiry, 10**9) * 1000))
         self._take = take
         self._count = count
-        self._waiting: Counter[str] = Counter()
-        self._readers: dict[str, asyncio.Task[None]] = {}
+        self._readers: dict[str, _Reader] = {}
+        self._is_ending = False
 
     # Pushing
 
@@ -103,7 +126,7 @@ class Workers:
 
     # Reading
 
-    @contextlib.contextmanager
+    @contextmanager
     def reading(self, channel: str) -> Iterator[None]:
         """Have what is on a channel taken, as long as this lasts."""
         self._home.enter(stays=True)
@@ -152,20 +175,32 @@ class Workers:
             self._count("full", 1)
 
     def _begin(self, channel: str, shards: Shards) -> None:
-        self._waiting[channel] += 1
-        if channel not in self._readers:
-            task = asyncio.get_running_loop().create_task(self._read(channel, shards))
-            self._readers[channel] = task
+        reader = self._readers.get(channel)
+        if reader is None:
+            reader = self._readers[channel] = _Reader()
+            reader.task = asyncio.get_running_loop().create_task(
+                self._read(channel, reader, shards)
+            )
+        reader.waiting += 1
+        reader.is_wanted.set()
 
     def _end(self, channel: str, shards: Shards) -> None:
-        self._waiting[channel] -= 1
-        if self._waiting[channel] <= 0:
-            del self._waiting[channel]
+        reader = self._readers.get(channel)
+        if reader is None:
+            return
+        if reader.served:  # Which of them it is does not matter: each that was served ends once.
+            reader.served -= 1
+        else:
+            reader.waiting -= 1
 
     async def _end_all(self, shards: Shards) -> None:
-        self._waiting.clear()
-        if self._readers:
-            await asyncio.wait(self._readers.values(), timeout=POLL + ANSWER)
+        self._is_ending = True
+        for reader in self._readers.values():
+            reader.is_wanted.set()
+        tasks = [reader.task for reader in self._readers.values() if reader.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=POLL + ANSWER)
+        self._is_ending = False
 
     async def _clear(self, shards: Shards) -> None:
         for dial in shards.dials():
@@ -184,15 +219,15 @@ class Workers:
             finally:
                 link.abort()
 
-    async def _read(self, channel: str, shards: Shards) -> None:
-        """Take messages for as long as somebody waits for one."""
+    async def _read(self, channel: str, reader: _Reader, shards: Shards) -> None:
+        """Take messages for whoever waits, and end when for a while nobody did."""
         pause, link = FIRST_PAUSE, None
         try:
-            while channel in self._waiting:
+            while await reader.is_needed() and not self._is_ending:
                 try:
                     if link is None or link.is_lost:
                         link = await shards.dial(self._list(channel))
-                    await self._read_one(link, channel)
+                    await self._read_one(link, channel, reader)
                     pause = FIRST_PAUSE
                 except Exception as error:  # noqa: BLE001  # Told, and tried again.
                     logger.warning("The messages on %s cannot be read: %s", channel, error)
@@ -205,7 +240,7 @@ class Workers:
             if link is not None:
                 link.abort()
 
-    async def _read_one(self, link: Link, channel: str) -> None:
+    async def _read_one(self, link: Link, channel: str, reader: _Reader) -> None:
         key = self._list(channel)
         # Both at once: a message that is here must not wait for what may not come any more.
         asked = asyncio.gather(link.ask(b"BLPOP", key, POLL), link.ask(b"TIME"))
@@ -215,7 +250,9 @@ class Workers:
         message: bytes = found[1]
         if int(message[:_STAMP]) <= int(seconds) * 1000 + int(microseconds) // 1000:
             self._count("expired", 1)
-        elif channel in self._waiting:
-            self._take(channel, message[_STAMP:])
+        elif reader.waiting > 0:
+            if self._take(channel, message[_STAMP:]):
+                reader.waiting -= 1
+                reader.served += 1
         else:
             await asyncio.wait_for(link.ask(b"LPUSH", key, message), ANSWER)

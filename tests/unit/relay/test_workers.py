@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -14,7 +15,7 @@ from channels.exceptions import ChannelFull
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.layers.redis import SELF_DELIVERY
 from tests.redis_servers import RedisServer
-from tests.waiting import eventually, soon
+from tests.waiting import DEADLINE, eventually, soon
 
 MakeLayer = Callable[..., RedisChannelLayer]
 
@@ -134,6 +135,31 @@ async def test_reader_in_another_event_loop_gets_its_message(make_layer: MakeLay
 
 
 # Bounds
+
+
+async def test_no_more_is_taken_than_receivers_wait_for(
+    make_layer: MakeLayer, redis: RedisServer, work: str
+) -> None:
+    layer, entered, goes_on = make_layer(), threading.Event(), threading.Event()
+
+    async def receive_and_stand() -> Any:
+        receiving = asyncio.create_task(layer.receive("work"))
+        await asyncio.sleep(0)
+        entered.set()
+        goes_on.wait(DEADLINE)  # The loop of the receiver stands, that of the links does not.
+        return await soon(receiving)
+
+    await layer.new_channel()
+    standing = asyncio.create_task(asyncio.to_thread(asyncio.run, receive_and_stand()))
+    await asyncio.to_thread(entered.wait, DEADLINE)
+    for number in range(5):
+        await layer.send("work", numbered(number))
+    await eventually(lambda: redis.ask("LLEN", work) == "4")
+    await layer.send("work", numbered(5))
+    assert redis.ask("LLEN", work) == "5"
+    goes_on.set()
+    assert (await soon(standing))["number"] == 0
+    assert await numbers(make_layer(), 5) == [1, 2, 3, 4, 5]
 
 
 async def test_full_channel_is_told_to_the_sender(make_layer: MakeLayer) -> None:
