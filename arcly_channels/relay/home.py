@@ -32,7 +32,7 @@ RUN_TIMEOUT = 5.0
 EXIT_TIMEOUT = 2.0
 """Seconds that the thread gets at the end of the process, for what it has to send yet."""
 
-_STANDS = "the event loop of the relay does not turn"
+STANDS = "the event loop of the relay does not turn"
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class Home:
         running = asyncio.wrap_future(self._start(make))
         if not await is_done_within(RUN_TIMEOUT, running):
             running.cancel()
-            raise RelayUnavailable(_STANDS)
+            raise RelayUnavailable(STANDS)
         return running.result()
 
     def run_now(self, make: Callable[[Shards], Coroutine[Any, Any, T]]) -> T:
@@ -104,7 +104,7 @@ class Home:
             if running.done():
                 raise  # It was its own.
             running.cancel()
-            raise RelayUnavailable(_STANDS) from None
+            raise RelayUnavailable(STANDS) from None
 
     async def leave(self) -> None:
         """End the shards; with the next use they begin again."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from asyncio import _get_running_loop
+from collections import deque
 from contextlib import suppress
-from functools import partial
 
 from arcly_channels.exceptions import RelayOutcomeUnknown, RelayUnavailable
-from arcly_channels.relay.home import Home, is_done_within
+from arcly_channels.relay.home import STANDS, Home, is_done_within
 from arcly_channels.relay.letters import Letter
 from arcly_channels.relay.link import Reply
-from arcly_channels.relay.publisher import TIMEOUT
+from arcly_channels.relay.publisher import MAX_LETTERS, TIMEOUT
 from arcly_channels.relay.shards import Shards
 
 GRACE = 0.1
@@ -24,6 +24,10 @@ class Post:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._box: deque[Letter] = deque()
+        """What was handed in elsewhere, for the loop of the links to take."""
+        self._told: Shards | None = None
+        """Who was told that there is something, and has not looked yet."""
 
     async def send(self, letter: Letter) -> Reply:
         """Send a letter, and return the reply to it.
@@ -57,28 +61,39 @@ class Post:
         return answered.result()
 
     def drop_in(self, letter: Letter) -> None:
-        """Send a letter that nobody waits for."""
+        """Send a letter that nobody waits for; raise `RelayUnavailable` if far too many wait."""
         shards = self._home.enter()
         if shards is not None:
-            _post(letter, shards)
+            shards.of(letter.subject).publisher.post(letter)
         else:
-            self._home.call(partial(_post, letter))
+            self._put_in(letter)
 
     def _hand_in(self, letter: Letter) -> concurrent.futures.Future[Reply]:
         answered: concurrent.futures.Future[Reply] = concurrent.futures.Future()
         letter.done = answered
         self._home.enter()
-        self._home.call(partial(_post, letter))
+        self._put_in(letter)
         return answered
 
+    def _put_in(self, letter: Letter) -> None:
+        if len(self._box) >= MAX_LETTERS:
+            raise RelayUnavailable(STANDS)
+        self._box.append(letter)  # First: whoever empties the box lets itself be told again before.
+        shards = self._home.shards
+        if shards is not self._told:
+            self._told = shards
+            self._home.call(self._empty)
 
-def _post(letter: Letter, shards: Shards) -> None:
-    shards.of(letter.subject).publisher.post(letter)
+    def _empty(self, shards: Shards) -> None:
+        self._told = None
+        with suppress(IndexError):  # Nothing is left; another loop may empty it, too, as one moves.
+            while True:
+                letter = self._box.popleft()
+                shards.of(letter.subject).publisher.post(letter)
 
 
 def _take_back(letter: Letter, answered: concurrent.futures.Future[Reply]) -> None:
     """Give up a letter that has no answer; raise what is known of it."""
     if not answered.done() and answered.cancel():
         letter.is_withdrawn = True
-        why = "the event loop of the relay does not turn"
-        raise RelayOutcomeUnknown(why) if letter.is_written else RelayUnavailable(why)
+        raise RelayOutcomeUnknown(STANDS) if letter.is_written else RelayUnavailable(STANDS)

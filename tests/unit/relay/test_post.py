@@ -199,3 +199,21 @@ def test_letter_that_was_written_before_the_loop_stood_is_unknown(
         post.send_now(letter())
     with pytest.raises(RelayOutcomeUnknown, match="does not turn"):
         in_other_loop(lambda: post.send(letter()))
+
+
+def test_no_more_letters_wait_for_a_loop_that_stands_than_may_be_on_their_way(
+    post: Post, box: Box, blocked: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "MAX_LETTERS", 3)
+
+    async def drop_in(number: int) -> None:
+        for _ in range(number):
+            post.send_now(letter())
+
+    in_other_loop(lambda: drop_in(3))
+    with pytest.raises(RelayUnavailable, match="does not turn"):
+        in_other_loop(lambda: drop_in(1))
+    blocked()
+    asyncio.run(eventually(lambda: len(box.letters) == 3))
+    in_other_loop(lambda: drop_in(1))
+    asyncio.run(eventually(lambda: len(box.letters) == 4))
