@@ -22,6 +22,9 @@ STEADY = 1.0
 END_AGAIN = 0.1
 """Seconds after which a task that was cancelled, and has not ended, is cancelled again."""
 
+MAX_PROBLEM = 200
+"""How many characters are told of an error: some of redis-py's name all that it knows."""
+
 PATIENCE = 1.0
 """Seconds without a link after which it is known to be down, and is not waited for any more."""
 
@@ -95,7 +98,7 @@ class Connector:
             try:
                 link = await self._dial()
             except Exception as error:  # noqa: BLE001  # Told, and tried again.
-                self._note(f"{type(error).__name__}: {error}")
+                self._note(f"{type(error).__name__}: {error}"[:MAX_PROBLEM])
             else:
                 if not link.is_lost:
                     break

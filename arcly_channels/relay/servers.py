@@ -41,9 +41,9 @@ class Server:
 
     def __init__(self, host: Any) -> None:
         options = _options_of(host)
-        self.name = str(options.get("address") or options.get("master_name") or host)
         try:
             self._pool = _pool(options)
+            self._pool.make_connection()  # type: ignore[no-untyped-call]  # It looks at them all.
         except Exception as error:
             raise ValueError(f"hosts has {_shown(host)}, which cannot be used: {error}") from error
 
@@ -58,7 +58,6 @@ class Server:
     def at(self, host: str, port: int) -> Server:
         """Return another node of the same cluster, which is talked to in the same way."""
         server = copy(self)
-        server.name = f"{host}:{port}"
         server._pool = pool = copy(self._pool)  # It has no connections: each is made for a link.
         pool.connection_kwargs = {**pool.connection_kwargs, "host": host, "port": port}
         return server

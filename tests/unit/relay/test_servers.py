@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 
-from arcly_channels.relay.servers import CONNECT_TIMEOUT, DEFAULT_HOST, Server, nodes_of, servers_of
+from arcly_channels.relay.servers import CONNECT_TIMEOUT, Server, nodes_of, servers_of
 from tests.redis_servers import MASTER, RedisReplica, RedisSentinel, RedisServer
 from tests.servers import free_port
 from tests.waiting import soon
@@ -57,23 +57,29 @@ def test_server_is_named_in_many_ways(host: Any, kind: type, named: dict[str, An
 
 def test_without_hosts_it_is_the_one_of_this_machine() -> None:
     (server,) = servers_of(None)
-    assert server.name == DEFAULT_HOST
+    assert server.host == "localhost"
+    assert server._pool.connection_kwargs["port"] == 6379
 
 
 def test_another_node_of_a_cluster_is_talked_to_in_the_same_way() -> None:
     (seed,) = nodes_of(["rediss://user:pass@one:7000?ssl_ca_certs=ca.pem"])
     node = seed.at("two", 7001)
-    assert (seed.host, node.host, node.name) == ("one", "two", "two:7001")
+    assert (seed.host, node.host) == ("one", "two")
     assert node._pool.connection_class is SSLConnection
     same = seed._pool.connection_kwargs | {"host": "two", "port": 7001}
     assert node._pool.connection_kwargs == same
 
 
 def test_each_host_is_a_server() -> None:
-    assert [each.name for each in servers_of(["redis://one", "redis://two"])] == [
-        "redis://one",
-        "redis://two",
-    ]
+    assert [each.host for each in servers_of(["redis://one", "redis://two"])] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "host", [{"host": "one", "hots": 1}, {"address": "redis://one", "misspelt": 1}]
+)
+def test_option_that_redis_does_not_know_is_an_error_before_there_is_a_link(host: Any) -> None:
+    with pytest.raises(ValueError, match=r"hots|misspelt"):
+        servers_of([host])
 
 
 @pytest.mark.parametrize("host", ["redis://one?protocol=3", {"host": "one", "protocol": 3}])

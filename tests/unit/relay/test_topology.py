@@ -25,10 +25,8 @@ class Node(Server):
     def __init__(self, server: ObedientServer) -> None:
         super().__init__("redis://one:7000")
         self.server = server
-        self.asked: list[str] = []
 
     async def connect(self):  # type: ignore[no-untyped-def]
-        self.asked.append(self.name)
         return await self.server.dial()
 
 
