@@ -260,14 +260,27 @@ class Subscriber:
         self._link = link
         self._up_since, self.last_sent = time.time(), math.inf
         link.on_push = self._take
-        kept = [topic for topic in self._topics.values() if self._keeps(topic)]
-        self._topics = {topic.name: topic for topic in kept}
-        for topic in kept:
-            topic.state = Hearing.WANTED
         self._asked.clear()
-        self._missed.intersection_update(self._topics)
-        self._tell(self._verbs.subscribe, list(self._topics))
-        self._come_back()
+        self._return(link, iter(list(self._topics.values())))
+
+    def _return(self, link: Link, topics: Iterator[Topic]) -> None:
+        """Ask for topics by a new link, some in each turn of the loop, if they are wanted still."""
+        if link is not self.connector.link:
+            return
+        some = list(itertools.islice(topics, BATCH))
+        mine = [topic for topic in some if self._topics.get(topic.name) is topic]
+        wanted = []
+        for topic in mine:
+            if self._keeps(topic):
+                wanted.append(topic.name)
+            else:
+                del self._topics[topic.name]
+                self._missed.discard(topic.name)
+        self._tell(self._verbs.subscribe, wanted)
+        if some:
+            self._loop.call_soon(self._return, link, topics)
+        else:
+            self._come_back()
 
     def _go_down(self) -> None:
         for topic in self._topics.values():
