@@ -1,6 +1,11 @@
-"""What log lines about connections say in fields of their own, beside the text."""
+"""What log lines say in fields of their own, and how often those come that may come very often."""
 
 from __future__ import annotations
+
+import math
+import time
+
+from arcly_channels.fork import ForkSafeLock
 
 
 def noted(
@@ -15,3 +20,22 @@ def noted(
     """
     number = None if code is None else int(code)
     return {"connection": connection, "tenant": tenant, "code": number, "reason": reason}
+
+
+class Repeats:
+    """Lets one line per `interval` seconds through for each thing that may happen very often."""
+
+    def __init__(self, interval: float = 1.0) -> None:
+        self._interval = interval
+        self._lines: dict[str, tuple[float, int]] = {}
+        """When the last line was due, and how many were not since, by what they are about."""
+        self._lock = ForkSafeLock()
+
+    def due(self, about: str) -> int | None:
+        """Return None for a line that comes too early, else how many were too early before it."""
+        now = time.monotonic()
+        with self._lock:
+            last, missed = self._lines.get(about, (-math.inf, 0))
+            is_due = now - last >= self._interval
+            self._lines[about] = (now, 0) if is_due else (last, missed + 1)
+        return missed if is_due else None

@@ -14,9 +14,9 @@ from channels.consumer import SyncConsumer
 
 from arcly_channels.conf.spelling import meant
 from arcly_channels.gateway.subscriptions import Subscription, collect, mark_of
+from arcly_channels.logs import Repeats
 from arcly_channels.rooms import checked_namespace
 from arcly_channels.session.guard import Policy
-from arcly_channels.session.limits import Repeats
 
 ATTRIBUTES = (
     "require_claims",

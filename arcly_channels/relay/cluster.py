@@ -19,8 +19,9 @@ from arcly_channels.relay.contract import Kind
 from arcly_channels.relay.letters import Letter
 from arcly_channels.relay.link import Link
 from arcly_channels.relay.names import SLOTS, ClusterNames, by_slot, slot_of
+from arcly_channels.relay.office import Office
 from arcly_channels.relay.servers import Server
-from arcly_channels.relay.shard import Dial, Office, RelayShard
+from arcly_channels.relay.shard import Dial, RelayShard
 from arcly_channels.relay.shards import Shards
 from arcly_channels.relay.topics import Verbs
 from arcly_channels.relay.topology import TIMEOUT, NodeAddress, Owners, Topology

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import secrets
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from arcly_channels.fanout.audience import Everyone, Group
 from arcly_channels.relay.stats import Stats
@@ -69,6 +69,28 @@ class Gap(NamedTuple):
     since: float
     until: float
     why: str
+
+
+class LocalHalf(Protocol):
+    """What a relay is given by its layer, and calls in the loop of its links."""
+
+    def on_parcel(self, parcel: Parcel) -> None:
+        """Do the local half of what another process was asked for."""
+
+    def has_members(self, group: str) -> bool:
+        """Return whether somebody here is in a group. From any thread."""
+
+    def groups_of_members(self) -> list[str]:
+        """Return the groups that somebody here is in."""
+
+    def serves(self) -> bool:
+        """Return whether there is anybody here who could be reached."""
+
+    def tell_gap(self, gap: Gap) -> None:
+        """Tell those who are here that messages may be missing."""
+
+    async def answer(self, what: str, about: Any) -> Any:
+        """Answer a question from another process."""
 
 
 class Relay:

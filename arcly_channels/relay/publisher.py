@@ -57,6 +57,8 @@ class Publisher:
         """The letters whose time may run out; the oldest comes first."""
         self._letters = self._bytes = 0
         """What is on its way: posted, and not answered, or expected back yet."""
+        self.refusal: str | None = None
+        """What the server has said of the last letter, if it did not take it."""
         self._is_flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._crowd: set[asyncio.Future[None]] = set()
@@ -164,6 +166,7 @@ class Publisher:
         else:
             letter.is_acknowledged = True
             letter.reply = reply
+            self.refusal = None
             if letter.on_reply is not None and letter.is_settled:
                 letter.on_reply(reply)
             if not letter.is_expected or letter.has_come_back:

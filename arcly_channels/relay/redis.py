@@ -10,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from arcly_channels.fanout.audience import EVERYONE, Group
+from arcly_channels.logs import Repeats
 from arcly_channels.relay.cluster import ClusterShards
-from arcly_channels.relay.contract import Destination, Gap, Kind, Parcel, Relay
+from arcly_channels.relay.contract import Destination, Gap, Kind, LocalHalf, Parcel, Relay
 from arcly_channels.relay.gaps import Gaps
 from arcly_channels.relay.home import Home
 from arcly_channels.relay.letters import Letter, UnderWay
@@ -30,28 +31,6 @@ from arcly_channels.relay.stats import Stats
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class LocalHalf(Protocol):
-    """What a relay is given by its layer, and calls in the loop of its links."""
-
-    def on_parcel(self, parcel: Parcel) -> None:
-        """Do the local half of what another process was asked for."""
-
-    def has_members(self, group: str) -> bool:
-        """Return whether somebody here is in a group. From any thread."""
-
-    def groups_of_members(self) -> list[str]:
-        """Return the groups that somebody here is in."""
-
-    def serves(self) -> bool:
-        """Return whether there is anybody here who could be reached."""
-
-    def tell_gap(self, gap: Gap) -> None:
-        """Tell those who are here that messages may be missing."""
-
-    async def answer(self, what: str, about: Any) -> Any:
-        """Answer a question from another process."""
 
 
 class RedisRelay(Relay):
@@ -90,6 +69,7 @@ class RedisRelay(Relay):
         self._delivers_at_once = delivers_at_once
         self._done_at_once = itertools.count(1 << 63)
         """The sequences of what is done here before it is sent. None of a shard is among them."""
+        self._failures = Repeats()
         self._emptied: deque[str] = deque()
         self._is_look_due = False
         self._questions = Questions(self.node, self._tell, half.answer)
@@ -330,4 +310,7 @@ class RedisRelay(Relay):
 
     def _failed(self, kind: Kind) -> None:
         self.stats.dropped["failed"] += 1
-        logger.exception("What has arrived from another process could not be done: %s", kind.name)
+        missed = self._failures.due(kind.name)
+        if missed is not None:
+            what = "What has arrived from another process could not be done: %s (%d more like it)"
+            logger.exception(what, kind.name, missed)

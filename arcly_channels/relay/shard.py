@@ -12,67 +12,27 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
 
 from arcly_channels.exceptions import RelayError, RelayOutcomeUnknown, RelayUnavailable
 from arcly_channels.relay import subscriber as hearing
 from arcly_channels.relay.connector import Connector
 from arcly_channels.relay.contract import Kind
+from arcly_channels.relay.inspection import Inspection, is_replica
 from arcly_channels.relay.letters import Expected, Letter
-from arcly_channels.relay.link import Link, Refusal, Reply, command
-from arcly_channels.relay.parcels import Envelope, Garbled, Sealer
+from arcly_channels.relay.link import Link, Refusal, Reply
+from arcly_channels.relay.office import Office
+from arcly_channels.relay.parcels import Envelope, Garbled
 from arcly_channels.relay.publisher import Publisher
-from arcly_channels.relay.stats import Stats
 from arcly_channels.relay.subscriber import Subscriber
 from arcly_channels.relay.topics import CLASSIC, Hearing, Verbs
 
 logger = logging.getLogger(__name__)
 
-TICK = 0.25
-"""Seconds between two looks at the link that hears. What is counted is looks, not time, so that a
-loop that was blocked does not take its own silence for the server's."""
-
-ROLE_INTERVAL = 4.0
-"""Seconds between two questions whether the server is a master. A replica takes what is published,
-says so, and passes it on to nobody else; five seconds later that is to be over."""
-
-MAX_UNANSWERED = 3
-"""How many of these questions in a row may have no answer. Then the link is given up: it leads
-nowhere, or the server hangs. Eight seconds of that are borne, so that what was written arrives."""
-
+RETELL = 0.25
+"""Seconds after which the others are told of what they have missed, where there is a link."""
 
 Dial = Callable[[], Awaitable[Link]]
 """Makes a link to the server of a shard."""
-
-
-class Office(Protocol):
-    """What a shard is to a relay: who takes what arrives, and knows what is wanted."""
-
-    node_number: int
-    sealer: Sealer
-    stats: Stats
-    heard_at: float
-
-    def serves(self) -> bool:
-        """Return whether there is anybody here who could be reached."""
-
-    def is_wanted(self, topic: bytes) -> bool:
-        """Return whether somebody here is to get what is on a topic."""
-
-    def take(self, topic: bytes, envelope: Envelope) -> None:
-        """Do the local half of what has arrived from another process."""
-
-    def deliver(self, letter: Letter) -> None:
-        """Do the local half of what this process has sent."""
-
-    def missed(self, since: float, until: float, why: str) -> None:
-        """Take note that messages may be missing here."""
-
-    def kept(self, since: float, until: float) -> asyncio.Future[int]:
-        """Tell the others that messages may be missing there, which went no further than this.
-
-        Returns a future of whether they were told.
-        """
 
 
 class RelayShard:
@@ -93,17 +53,10 @@ class RelayShard:
         self._expected = Expected(lambda letter: self.publisher.end(letter))
         self._kept_since: float | None = None
         """Since when parcels went no further than this process, or a server that is no master."""
-        self._silent_looks: int | None = None
-        """How often the link was looked at since a probe was acknowledged; None without one."""
-        self._is_probing = False
         self._is_logged = False
         """Whether the log was told of a letter that failed, since there is the link."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._role_timer: asyncio.TimerHandle | None = None
-        self._unanswered = 0
-        """How often it was asked in vain, since there was an answer."""
-        self._was_master = 0.0
-        """When the server was known to be a master, the last time."""
+        self.is_hearing = False
+        """Whether this process hears something by it, and not only publishes."""
         self.publisher = Publisher(
             self._dial_master,
             self._encode,
@@ -120,6 +73,7 @@ class RelayShard:
             on_lost=self._expected.lose,
             on_return=self._on_return,
         )
+        self._inspection = Inspection(self.publisher, self.subscriber, self._leave_replica)
 
     @property
     def problem(self) -> str | None:
@@ -127,24 +81,20 @@ class RelayShard:
         for connector in self._connectors():
             if connector.link is None or connector.problem is not None:
                 return connector.problem or "there is no link to the server"
-        return None
-
-    @property
-    def is_hearing(self) -> bool:
-        """Whether this process hears something by it, and not only publishes."""
-        return self._timer is not None
+        return self.publisher.refusal
 
     def start(self) -> None:
         """Begin to publish."""
         self.publisher.connector.start()
-        self._role_timer = asyncio.get_running_loop().call_later(ROLE_INTERVAL, self._ask_role)
+        self._inspection.ask_role()
 
     def hear(self) -> None:
         """Begin to hear. Idempotent."""
-        if self._timer is None:
+        if not self.is_hearing:
+            self.is_hearing = True
             self.subscriber.pin_for_ever(self.probe)
             self.subscriber.start()
-            self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+            self._inspection.look(lambda: self.probe)
 
     def probe_by(self, probe: bytes) -> None:
         """Use another topic from now on to find out whether what is sent arrives."""
@@ -167,9 +117,8 @@ class RelayShard:
 
     async def stop(self) -> None:
         """Send what was posted, and end both links."""
-        for timer in filter(None, (self._timer, self._role_timer)):
-            timer.cancel()
-        self._timer = self._role_timer = None
+        self.is_hearing = False
+        self._inspection.stop()
         await self.publisher.stop()
         await self.subscriber.stop()
 
@@ -193,12 +142,12 @@ class RelayShard:
         except BaseException:
             link.abort()
             raise
-        self._was_master = asked
+        self._inspection.was_master = asked
         return link
 
     async def _check(self, link: Link) -> None:
         role = await _asked(link, b"ROLE")
-        if _is_replica(role):
+        if is_replica(role):
             raise ConnectionError("the server is a replica, which passes nothing on")
         info = await _asked(link, b"INFO", b"cluster")
         if b"cluster_enabled:1" in (info or b"") and self._verbs is CLASSIC:
@@ -261,7 +210,8 @@ class RelayShard:
 
     def _on_refused(self, letter: Letter, error: Exception) -> None:
         if not self.is_elsewhere(letter, error):
-            self._undelivered(letter, "refused", f"the server refuses it: {error}")
+            self.publisher.refusal = why = f"the server refuses it: {error}"
+            self._undelivered(letter, "refused", why)
 
     def _on_unknown(self, letter: Letter, why: str) -> None:
         self._office.stats.unknown += 1
@@ -280,7 +230,7 @@ class RelayShard:
     def _keep_since(self, since: float) -> None:
         """Have the others told, with the next link, or soon where there is one."""
         if self._kept_since is None and self.publisher.connector.link is not None:
-            asyncio.get_running_loop().call_later(TICK, self._tell_what_was_kept)
+            asyncio.get_running_loop().call_later(RETELL, self._tell_what_was_kept)
         self._kept_since = min(since, self._kept_since or since)
 
     def _tell_what_was_kept(self) -> None:
@@ -295,6 +245,12 @@ class RelayShard:
         if told.cancelled() or told.exception() is not None:
             self._keep_since(since)
 
+    def _leave_replica(self, since: float) -> None:
+        """Leave a server that is a replica by now; what it took since it was a master is lost."""
+        self._kept_since = self._kept_since or since
+        for link in self.links:
+            link.abort()
+
     # Inside: in
 
     def _on_message(self, topic: bytes, data: bytes) -> None:
@@ -304,7 +260,6 @@ class RelayShard:
         office.heard_at = now = time.time()
         stats.parcels_in += 1
         stats.bytes_in += len(data)
-        self._silent_looks = None
         try:
             envelope = office.sealer.open(data)
             self.subscriber.last_sent = envelope.sent_at
@@ -335,59 +290,6 @@ class RelayShard:
     def _on_return(self, since: float, why: str) -> None:
         self._office.missed(since, time.time(), why)
 
-    # Inside: whether the links are what they seem
-
-    def _look(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
-        link = self.subscriber.connector.link
-        if link is None or link.silence < hearing.PROBE:
-            self._silent_looks = None
-        elif self._silent_looks is not None:
-            self._silent_looks += 1
-            if self._silent_looks * TICK > hearing.PROBE:
-                self._silent_looks = None
-                link.abort()  # What was published did not come: nothing comes any more.
-        elif not self._is_probing:
-            self._post_probe()
-
-    def _post_probe(self) -> None:
-        """Publish what has to come back. If the server does not take it, that says nothing."""
-        letter = Letter(self.probe, Kind.PROBE, 0, b"")
-        letter.done = asyncio.get_running_loop().create_future()
-        letter.done.add_done_callback(self._probe_posted)
-        self._is_probing = True
-        self.publisher.post(letter)
-
-    def _probe_posted(self, done: asyncio.Future[int]) -> None:
-        self._is_probing = False
-        link = self.subscriber.connector.link
-        is_taken = not done.cancelled() and done.exception() is None
-        if is_taken and link is not None and link.silence >= hearing.PROBE:
-            self._silent_looks = 0
-
-    def _ask_role(self) -> None:
-        self._role_timer = asyncio.get_running_loop().call_later(ROLE_INTERVAL, self._ask_role)
-        link = self.publisher.connector.link
-        if link is None:
-            return
-        if self._unanswered >= MAX_UNANSWERED:
-            link.abort()
-            return
-        self._unanswered += 1
-        link.write(command(b"ROLE"), [partial(self._learn_role, time.time())])
-
-    def _learn_role(self, asked: float, role: Reply) -> None:
-        """Leave a server that is a replica by now; what it took since it was a master is lost."""
-        self._unanswered = 0
-        if isinstance(role, ConnectionResetError):
-            return  # The link is lost.
-        if not _is_replica(role):
-            self._was_master = asked
-            return
-        self._kept_since = self._kept_since or self._was_master
-        for link in self.links:
-            link.abort()
-
     def _connectors(self) -> list[Connector]:
         both = [self.publisher.connector]
         return [*both, self.subscriber.connector] if self.is_hearing else both
@@ -403,7 +305,3 @@ async def _asked(link: Link, *words: bytes) -> Reply:
 
 def _is_here(letter: Letter, error: Exception) -> bool:
     return False
-
-
-def _is_replica(role: object) -> bool:
-    return isinstance(role, list) and bool(role) and role[0] == b"slave"

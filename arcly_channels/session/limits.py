@@ -1,16 +1,14 @@
-"""What is counted over all gateways of a process: places for sockets, and lines in the log."""
+"""The places for sockets, which are counted over all gateways of a process."""
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from arcly_channels.fork import ForkSafeLock, runs_again_in_children
+from arcly_channels.fork import runs_again_in_children
 from arcly_channels.reasons import Limit
 
 
@@ -89,22 +87,3 @@ class Places:
 
 places = Places()
 """Those of this process, whatever the layer."""
-
-
-class Repeats:
-    """Lets one line per `interval` seconds through for each thing that may happen very often."""
-
-    def __init__(self, interval: float = 1.0) -> None:
-        self._interval = interval
-        self._lines: dict[str, tuple[float, int]] = {}
-        """When the last line was due, and how many were not since, by what they are about."""
-        self._lock = ForkSafeLock()
-
-    def due(self, about: str) -> int | None:
-        """Return None for a line that comes too early, else how many were too early before it."""
-        now = time.monotonic()
-        with self._lock:
-            last, missed = self._lines.get(about, (-math.inf, 0))
-            is_due = now - last >= self._interval
-            self._lines[about] = (now, 0) if is_due else (last, missed + 1)
-        return missed if is_due else None

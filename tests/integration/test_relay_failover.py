@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arcly_channels.layers import RedisChannelLayer
-from arcly_channels.relay import shard
+from arcly_channels.relay import inspection
 from tests.integration.crew import crew
 from tests.integration.forms import Form, forms
 from tests.integration.test_relay_faults import address, begin, check
@@ -70,7 +70,7 @@ async def test_master_that_is_none_any_more_is_left(pair: Pair, tmp_path: Path, 
 async def test_process_that_only_sends_leaves_a_replica(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "ROLE_INTERVAL", 0.05)
+    monkeypatch.setattr(inspection, "ROLE_INTERVAL", 0.05)
     master, replica = pair
     with Proxy(master.port) as proxy:
         layer = RedisChannelLayer(hosts=[{"address": proxy.url, "client_name": "sender"}])

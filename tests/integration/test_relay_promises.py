@@ -13,7 +13,7 @@ import pytest
 
 from arcly_channels.exceptions import RelayError, RelayOutcomeUnknown
 from arcly_channels.layers import RedisChannelLayer
-from arcly_channels.relay import gaps, letters, shard
+from arcly_channels.relay import gaps, inspection, letters
 from arcly_channels.relay.contract import Gap
 from tests.proxy import Proxy
 from tests.redis_servers import RedisServer
@@ -106,7 +106,7 @@ async def test_others_are_told_of_what_redis_has_refused_once_it_does_not(
 async def test_a_black_hole_on_the_way_out_is_found(
     redis: RedisServer, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "ROLE_INTERVAL", 1.0)
+    monkeypatch.setattr(inspection, "ROLE_INTERVAL", 1.0)
     with Proxy(redis.port) as proxy:
         layer = make_layer(proxy.url)
         channel = await member(layer)

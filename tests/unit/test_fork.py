@@ -16,8 +16,8 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.identity import tenancy
 from arcly_channels.identity.tenancy import TenantRegistry, get_tenants
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.logs import Repeats
 from arcly_channels.registry import ConnectionRegistry
-from arcly_channels.session.limits import Repeats
 from tests.waiting import DEADLINE
 
 pytestmark = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from arcly_channels.exceptions import RelayOutcomeUnknown, UnportableMessage
+from arcly_channels.exceptions import RelayOutcomeUnknown, RelayUnavailable, UnportableMessage
 from arcly_channels.fanout.audience import EVERYONE, Group
 from arcly_channels.relay.contract import Gap, Kind, Node, Parcel
 from arcly_channels.relay.redis import RedisRelay
@@ -213,6 +213,40 @@ async def test_local_half_that_fails_elsewhere_is_counted_and_the_next_is_done(
     await one.send("group", 2)
     await eventually(lambda: len(two.half.parcels) == 2)
     assert two.relay.look().dropped["failed"] == 1
+
+
+async def test_local_halves_that_fail_again_and_again_are_logged_once_a_second(
+    make: MakeProcess, caplog: pytest.LogCaptureFixture, pass_time: PassTime
+) -> None:
+    one, two = make(), make()
+    await two.join("group")
+
+    async def let_fail(number: int) -> None:
+        before = two.relay.look().dropped["failed"]
+        for _ in range(number):
+            parcel = Parcel(Kind.MESSAGE, Group("group"), {"type": "fail"})
+            await soon(one.relay.carry(parcel, None))
+        await eventually(lambda: two.relay.look().dropped["failed"] == before + number)
+
+    await let_fail(50)
+    pass_time(1)
+    await let_fail(1)
+    assert [each.args for each in caplog.records] == [("MESSAGE", 0), ("MESSAGE", 49)]
+
+
+async def test_server_that_refuses_what_is_sent_is_a_problem_until_it_takes_some(
+    make: MakeProcess, redis: RedisServer
+) -> None:
+    one = make()
+    await one.send("group", 1)
+    shard = next(iter(one.relay.home.shards or ()))
+    publish, shard._publish = shard._publish, b"*3\r\n$6\r\nNOSUCH\r\n"
+    with pytest.raises(RelayUnavailable):
+        await one.send("group", 2)
+    assert "refuses" in str(one.relay.problem())
+    shard._publish = publish
+    await one.send("group", 3)
+    assert one.relay.problem() is None
 
 
 @pytest.mark.parametrize(
