@@ -55,5 +55,6 @@ class Gaps:
         gap, self._open = self._open, None
         if gap is not None:
             # What others have kept for themselves until now is part of it.
-            self._told = gap = gap._replace(until=max(gap.until, time.time()))
+            until = max(gap.since, gap.until, time.time())  # The clock may have been set back.
+            self._told = gap = gap._replace(until=until)
             self._tell(gap)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from arcly_channels.exceptions import RelayError, RelayOutcomeUnknown
+from arcly_channels.exceptions import RelayError, RelayOutcomeUnknown, RelayUnavailable
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.relay import gaps, inspection, letters
 from arcly_channels.relay.contract import Gap
@@ -121,6 +122,38 @@ async def test_a_black_hole_on_the_way_out_is_found(
         assert await soon(layer.receive(channel)) == {"type": "by the next link"}
 
 
+async def test_a_black_hole_on_both_ways_is_found(
+    redis: RedisServer, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "ROLE_INTERVAL", 1.0)
+    with Proxy(redis.port) as proxy:
+        layer, other = make_layer(proxy.url), make_layer(redis.url)
+        channel = await member(layer)
+
+        assert proxy.swallow(lambda passage: True) == 2
+        await other.group_send("room", {"type": "swallowed"})
+
+        await eventually(lambda: layer.gaps)
+        await soon(sent(layer, {"type": "by the next links"}))
+        assert await soon(layer.receive(channel)) == {"type": "by the next links"}
+
+
+async def test_work_that_redis_has_no_memory_for_is_told_to_its_sender(
+    redis: RedisServer, make_layer: MakeLayer
+) -> None:
+    layer = make_layer(redis.url)
+    channel = await member(layer)
+    redis.ask("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with pytest.raises(RelayUnavailable, match="OOM"):
+            await layer.send("work", {"type": "work"})
+        await layer.group_send("room", {"type": "needs no memory"})
+        assert await soon(layer.receive(channel)) == {"type": "needs no memory"}
+    finally:
+        redis.ask("CONFIG", "SET", "maxmemory", "0")
+    assert not list(layer.problems())
+
+
 async def test_what_comes_back_very_late_is_delivered_once_nevertheless(
     redis: RedisServer, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,3 +257,16 @@ async def test_a_gap_is_told_although_more_is_missing_all_the_time(
     await eventually(lambda: told)
     assert told[0].since == 1.0
     assert told[0].why == "first"
+
+
+async def test_a_gap_does_not_end_before_it_begins_though_the_clock_is_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gaps, "SETTLE", 0.0)
+    told: list[Gap] = []
+    now = time.time()
+
+    gaps.Gaps(told.append).add(now + 3600, now, "the link was lost")
+
+    await eventually(lambda: told)
+    assert (told[0].since, told[0].until) == (now + 3600, now + 3600)
