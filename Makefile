@@ -32,8 +32,8 @@ demo-cluster: $(DEMO_READY)
 	@$(BIN)/python -m demo_project.cluster $(PORT)
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not long and not waits"
-	$(BIN)/python -m pytest -m "waits and not long" --numprocesses 4
+	$(BIN)/python -m pytest -m "not long and not alone" --numprocesses 6 --dist loadscope
+	$(BIN)/python -m pytest -m "alone and not long"
 
 drain: $(READY)
 	$(BIN)/python -m pytest -m long -s tests/integration/test_drain.py

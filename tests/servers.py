@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import pytest
@@ -122,12 +123,16 @@ def demo_server(directory: Path, *arguments: str, **environment: str) -> Iterato
 
 
 @contextmanager
-def demo_cluster(directory: Path, redis: str | None = None) -> Iterator[Server]:
+def demo_cluster(*command: str, redis: str | None = None) -> Iterator[Server]:
     """Serve the demo by two Daphnes behind nginx, over the Redis at a URL, or one of its own."""
     require("nginx", "redis-server")
     redis = redis or f"redis://127.0.0.1:{free_port()}"  # Where none is, so that one is started.
-    command = ("-m", "demo_project.cluster", "{port}")
-    with demo_server(directory, *command, DEMO_REDIS_URL=redis) as server:
+    command = command or ("-m", "demo_project.cluster", "{port}")
+    # Not in a directory of pytest, whose path may be too long for the Unix sockets that it has.
+    with (
+        TemporaryDirectory(prefix="arcly-") as directory,
+        demo_server(Path(directory), *command, DEMO_REDIS_URL=redis) as server,
+    ):
         yield server
 
 

@@ -22,8 +22,8 @@ def redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer) -> Iterator[Server]:
-    with demo_cluster(tmp_path_factory.mktemp("demo"), redis.url) as server:
+def server(redis: RedisServer) -> Iterator[Server]:
+    with demo_cluster(redis=redis.url) as server:
         yield server
 
 

@@ -22,8 +22,6 @@ from arcly_channels.layers.stall import LOOK, STALL
 from tests.contract.conftest import MakeLayer
 from tests.waiting import DEADLINE, eventually, soon, turns
 
-pytestmark = pytest.mark.waits
-
 PassTime = Callable[[float], None]
 
 MARK = {"type": "mark"}
@@ -1378,7 +1376,7 @@ async def test_no_object_stays_behind_when_threads_join_and_leave_at_once(layer:
     works = [layer.group_add, layer.group_discard] * 2
     threads = [run_in_thread(partial(join_and_leave, work)) for work in works]
     for thread in threads:
-        await asyncio.to_thread(thread.join, DEADLINE)
+        await asyncio.to_thread(thread.join)
     for channel in channels:
         await layer.group_discard("group", channel)
     assert mailboxes() == before

@@ -22,8 +22,6 @@ from tests.integration.test_outbound import PROJECT, SERVERS
 from tests.memory import process_of
 from tests.servers import Server
 
-pytestmark = pytest.mark.waits
-
 SECRET = "s" * 32
 LIMITS = {
     "MAX_MESSAGE_BYTES": 2000,

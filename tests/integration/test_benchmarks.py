@@ -13,6 +13,8 @@ from benchmarks.results import DIRECTORY
 from tests.documents import DOCS, README
 from tests.servers import run, skip_for_want_of
 
+pytestmark = pytest.mark.alone
+
 OVER_REDIS = ("relay", "scale_out", "parcels", "eight")
 BESIDE_CHANNELS_REDIS = ("relay", "scale_out")
 

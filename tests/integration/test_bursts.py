@@ -15,6 +15,8 @@ from websockets.sync.client import connect
 from tests.integration.bursts import ask, see_burst
 from tests.servers import ROOT, Server
 
+pytestmark = pytest.mark.alone
+
 OURS = "arcly_channels.layers.LocalChannelLayer"
 STOCK = "channels.layers.InMemoryChannelLayer"
 APPLICATION = "tests.integration.burst_project:application"

@@ -15,6 +15,8 @@ from tests.integration.stalled import EagerClient, fragments
 from tests.integration.test_outbound import PROJECT, report
 from tests.servers import Server
 
+pytestmark = pytest.mark.alone
+
 UVICORN = ("-m", "uvicorn", "--port", "{port}", "--lifespan", "off", f"{PROJECT}:application")
 SERVERS = {
     "daphne": ("-m", "daphne", "--port", "{port}", f"{PROJECT}:application"),

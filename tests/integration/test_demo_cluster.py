@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 
 from demo_project import cluster
 from tests.clients import DEADLINE, Client, Visitor, connected
-from tests.servers import Server, demo_cluster, demo_server, free_port, require, run
+from tests.servers import Server, demo_cluster, free_port, require, run
 
 Come = Callable[..., Client]
 
@@ -33,8 +33,8 @@ os.execvp("make", make)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with demo_cluster(tmp_path_factory.mktemp("demo")) as server:
+def server() -> Iterator[Server]:
+    with demo_cluster() as server:
         yield server
 
 
@@ -131,8 +131,8 @@ def test_suspension_ends_sockets_of_both_servers_and_both_refuse(server: Server)
 # Its programs
 
 
-def test_people_of_a_server_that_ends_come_back_to_the_other(tmp_path: Path) -> None:
-    with demo_cluster(tmp_path) as server, ExitStack() as stack:
+def test_people_of_a_server_that_ends_come_back_to_the_other() -> None:
+    with demo_cluster() as server, ExitStack() as stack:
         clients = []
         for name in ("Ada", "Bob"):
             headers = entered(server, name).headers()
@@ -152,26 +152,21 @@ def test_people_of_a_server_that_ends_come_back_to_the_other(tmp_path: Path) -> 
         assert server_of(clients[number]).endswith("chat-2/daphne.sock")
 
 
-def test_everything_ends_with_it(tmp_path: Path) -> None:
-    with (
-        demo_cluster(tmp_path) as server,
-        connected(server, entered(server, "Ada").headers()) as ada,
-    ):
-        ada.sync()
-        started = processes(server)
-        os.kill(server.pid, signal.SIGINT)
-        assert ada.closed() == 1012  # nginx goes last, and so a goodbye arrives.
+def test_everything_ends_with_it() -> None:
+    with demo_cluster() as server:
+        with connected(server, entered(server, "Ada").headers()) as ada:
+            ada.sync()
+            started = processes(server)
+            os.kill(server.pid, signal.SIGINT)
+            assert ada.closed() == 1012  # nginx goes last, and so a goodbye arrives.
         assert server.wait(DEADLINE)
-    for process in started:
-        wait_until_gone(process)
-    assert list(tmp_path.glob("arcly-demo-*")) == []
+        for process in started:
+            wait_until_gone(process)
+        assert list(server.log.parent.glob("arcly-demo-*")) == []
 
 
-def test_make_demo_cluster_prints_addresses_and_ends_what_it_starts(tmp_path: Path) -> None:
-    require("nginx", "redis-server")
-    redis = f"redis://127.0.0.1:{free_port()}"
-    command = ("-c", MAKE_DEMO_CLUSTER, "{port}")
-    with demo_server(tmp_path, *command, DEMO_REDIS_URL=redis) as server:
+def test_make_demo_cluster_prints_addresses_and_ends_what_it_starts() -> None:
+    with demo_cluster("-c", MAKE_DEMO_CLUSTER, "{port}") as server:
         started = processes(server)
         assert f"http://localhost:{server.port}/" in server.log.read_text()
     for process in started:

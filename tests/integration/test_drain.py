@@ -29,8 +29,6 @@ from tests.integration.witness import Witness
 from tests.servers import Server, demo_server, skip_for_want_of
 from tests.waiting import eventually, soon
 
-pytestmark = pytest.mark.waits
-
 T = TypeVar("T")
 
 PROJECT = "tests.integration.drain_project:application"

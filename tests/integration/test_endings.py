@@ -12,8 +12,6 @@ from tests.clients import Client, connected
 from tests.integration.test_outbound import SERVERS
 from tests.servers import Server
 
-pytestmark = pytest.mark.waits
-
 
 @pytest.fixture(params=["daphne", "uvicorn", "hypercorn", "granian"], scope="module")
 def server(

@@ -11,8 +11,6 @@ from tests.integration.stalled import StalledClient
 from tests.integration.test_outbound import SERVERS, report
 from tests.servers import Server
 
-pytestmark = pytest.mark.waits
-
 CLOSE = 8
 WIDE = {
     "TEST_ARCLY_CHANNELS": '{"OUTBOUND_BUFFER": 100000, "OUTBOUND_BUFFER_BYTES": 100000000,'

@@ -16,8 +16,6 @@ from tests.integration.test_outbound import DEADLINE, SERVERS, report
 from tests.islands import Island
 from tests.servers import Server
 
-pytestmark = pytest.mark.waits
-
 SOON = {"TEST_ARCLY_CHANNELS": json.dumps({"PING_INTERVAL": 0.25, "IDLE_TIMEOUT": 1})}
 PINGS = 14
 """As many as come in more than three times the timeout."""

@@ -15,6 +15,8 @@ from tests.clients import Client, connected
 from tests.integration.stalled import EagerClient, StalledClient
 from tests.servers import Server
 
+pytestmark = pytest.mark.alone
+
 PADDING = "x" * 1000
 PROJECT = "tests.integration.outbound_project"
 SERVERS = {

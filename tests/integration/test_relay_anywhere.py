@@ -26,8 +26,6 @@ from tests.redis_servers import RedisServer
 from tests.servers import ROOT, START_DEADLINE, Server, run, skip_for_want_of
 from tests.waiting import DEADLINE
 
-pytestmark = pytest.mark.waits
-
 DAPHNE = ("-m", "daphne", "--port", "{port}", f"{PROJECT}.asgi:application")
 ENDS = 5.0
 """Seconds within which a program ends that can reach nobody: more than its time-outs together."""

@@ -21,8 +21,6 @@ from tests.integration.test_relay_senders import run
 from tests.redis_servers import SLOTS, RedisNode, move_slot, redis_cluster
 from tests.waiting import soon
 
-pytestmark = pytest.mark.waits
-
 TOPICS = ClusterNames("arcly", "")
 """What groups are called in the cluster."""
 

@@ -17,8 +17,6 @@ from tests.proxy import Proxy
 from tests.redis_servers import MASTER, RedisReplica, RedisSentinel, RedisServer
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.waits
-
 Pair = tuple[RedisServer, RedisReplica]
 
 

@@ -20,8 +20,6 @@ from tests.integration.forms import Form, forms
 from tests.proxy import Proxy
 from tests.redis_servers import RedisServer
 
-pytestmark = pytest.mark.waits
-
 RATE = 50
 """How many messages each process sends a second."""
 

@@ -20,8 +20,6 @@ from tests.proxy import Proxy
 from tests.redis_servers import RedisServer
 from tests.waiting import eventually, soon
 
-pytestmark = pytest.mark.waits
-
 
 class Layer(RedisChannelLayer):
     """One that notes the gaps that it is told of."""

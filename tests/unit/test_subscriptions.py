@@ -133,7 +133,7 @@ NO_HANDLERS: list[Any] = [generator, async_generator, None, "text", partial(prin
 NO_HANDLERS += [staticmethod(methods), classmethod(methods)]
 
 
-@pytest.mark.parametrize("handler", NO_HANDLERS, ids=repr)
+@pytest.mark.parametrize("handler", NO_HANDLERS)
 def test_what_is_no_method_is_refused(handler: Any) -> None:
     with pytest.raises(TypeError, match="is an async def or a def of the class, without `yield`"):
         subscribe("a")(handler)

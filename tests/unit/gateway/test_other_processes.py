@@ -34,8 +34,6 @@ from arcly_channels.wire.events import encode_event
 from tests.redis_servers import RedisNode, RedisServer
 from tests.waiting import DEADLINE, eventually, soon
 
-pytestmark = pytest.mark.waits
-
 
 class Chat(GatewayConsumer):
     async def on_connect(self) -> None:
