@@ -6,8 +6,9 @@ PORT ?= 8000
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
+NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster test drain faults check bench format clean
+.PHONY: demo demo-cluster test drain faults check check-js bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +18,10 @@ $(READY): setup.py requirements.txt
 $(DEMO_READY): setup.py requirements-demo.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements-demo.txt
+	touch $@
+
+$(NODE_READY): tests/js/package.json
+	npm install --prefix tests/js --silent
 	touch $@
 
 demo: $(DEMO_READY)
@@ -41,10 +46,15 @@ drain: $(READY)
 faults: $(READY)
 	$(BIN)/python -m pytest -m long -s tests/integration/test_relay_*.py
 
-check: $(READY)
+check: $(READY) check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check-js:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_READY) && npm run --prefix tests/js --silent check; \
+		elif [ "$$ARCLY_REQUIRE_ALL" = 1 ]; then echo 'npm is missing, and ARCLY_REQUIRE_ALL=1'; exit 1; \
+		else echo 'gateway.js is not checked: npm is missing'; fi
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -55,4 +65,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-channels-redis db.sqlite3 build *.egg-info
+	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 build *.egg-info

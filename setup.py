@@ -18,7 +18,13 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["arcly_channels", "arcly_channels.*"]),
-    package_data={"arcly_channels": ["py.typed", "templates/admin/arcly_channels/*.html"]},
+    package_data={
+        "arcly_channels": [
+            "py.typed",
+            "static/arcly_channels/*",
+            "templates/admin/arcly_channels/*.html",
+        ]
+    },
     python_requires=">=3.10",
     install_requires=["django>=4.2", "channels>=4.2", "orjson>=3.10"],
     extras_require={

@@ -31,7 +31,7 @@ ORDER = [
     {"session"},
     {"gateway"},
     {"metrics"},
-    {"admin", "apps", "asgi", "checks", "urls", "views", "testing", "management"},
+    {"admin", "apps", "asgi", "checks", "urls", "views", "testing", "management", "templatetags"},
     {"arcly_channels"},
 ]
 """The parts of the package; each imports from those before it and from its own line."""

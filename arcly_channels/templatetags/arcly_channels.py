@@ -1,0 +1,60 @@
+"""`{% gateway_script %}`: what a page needs to import `gateway.js`, and to connect with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+MODULE = "arcly-channels"
+"""The name by which scripts of the page import it."""
+
+ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+"""What may end a script, or make another of it, may not stand in one."""
+
+CONNECT = """
+import {{ Gateway }} from {module};
+globalThis.gateway = new Gateway({url});
+gateway.connect();
+"""
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def gateway_script(context: Any, url: str = "", *, nonce: str = "") -> SafeString:
+    """Map `arcly-channels` to `gateway.js`; with a `url`, connect `window.gateway` to it.
+
+    It belongs before the first module of the page. The nonce of a Content-Security-Policy is found
+    where Django and django-csp have it; another is given by `nonce`.
+    """
+    nonce = str(nonce or context.get("csp_nonce") or _nonce_of(context.get("request")))
+    source = static("arcly_channels/gateway.js")
+    scripts = [_script("importmap", _literal({"imports": {MODULE: source}}), nonce)]
+    if url:
+        connect = CONNECT.format(module=_literal(MODULE), url=_literal(url))
+        scripts.append(_script("module", connect, nonce))
+    return mark_safe("\n".join(scripts))  # noqa: S308  # All of it is escaped.
+
+
+def _nonce_of(request: Any) -> str:
+    """Return what django-csp has put there; it makes one when it is asked."""
+    return str(getattr(request, "csp_nonce", None) or "")
+
+
+def _script(kind: str, content: str, nonce: str) -> SafeString:
+    attribute = format_html(' nonce="{}"', nonce) if nonce else ""
+    return format_html(
+        '<script type="{}"{}>{}</script>',
+        kind,
+        attribute,
+        mark_safe(content),  # noqa: S308
+    )
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value).translate(ESCAPES)
