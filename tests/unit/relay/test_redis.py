@@ -19,6 +19,7 @@ from arcly_channels.relay.servers import servers_of
 from arcly_channels.relay.subscriber import LINGER, TIMEOUT
 from arcly_channels.wire.envelope import Frame
 from tests.redis_servers import RedisServer
+from tests.servers import free_port
 from tests.waiting import eventually, soon, turns
 
 PassTime = Callable[[float], None]
@@ -274,6 +275,13 @@ async def test_log_says_once_a_minute_that_something_cannot_be_read(
     await eventually(lambda: one.relay.look().dropped["version"] == 5)
     (told,) = (each.getMessage() for each in caplog.records)
     assert "symmetric_encryption_keys" in told
+
+
+async def test_who_asks_for_a_problem_has_the_link_made(make: MakeProcess) -> None:
+    one, other = make(), make(f"redis://127.0.0.1:{free_port()}")
+    assert one.relay.problem() is not None
+    await eventually(lambda: one.relay.problem() is None)
+    await eventually(lambda: "Connect call failed" in str(other.relay.problem()))
 
 
 async def test_server_that_stands_still_is_a_problem_until_it_goes_on(
