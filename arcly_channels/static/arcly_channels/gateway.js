@@ -399,6 +399,8 @@ export class Gateway extends Emitter {
   #queue = new Set();
   #ref = 0;
   #failures = 0;
+  /** Over how many milliseconds to come back: the most that was said since it last went well. */
+  #spread = 0;
   #isAdvised = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -701,15 +703,16 @@ export class Gateway extends Emitter {
   /** @param {End} end */
   #ended({ code, reason, advice, error }) {
     this.#drop();
-    const { reconnect, after = 0, spread = 0 } = advice;
+    const { reconnect, after = 0, spread } = advice;
     if (reconnect === "no" || (reconnect === "token" && !this.#options.token)) {
       return this.#stop("closed", { code, reason, error });
     }
+    // All were sent away at once. Who finds no server keeps its place among them for the next
+    // attempt: one spread after the server is there again, all are.
+    const share = this.#failures && spread === undefined ? 1 : Math.random();
+    this.#spread = Math.max(spread ?? FIRST_SPREAD, this.#failures && this.#spread);
     const backoff = Math.min(FIRST_BACKOFF * 2 ** this.#failures, LONGEST_BACKOFF);
-    const delay = this.#failures
-      ? Math.max(jittered(backoff), after)
-      : after + spread * Math.random();
-    this.#failures++;
+    const delay = Math.max(after + this.#spread * share, this.#failures++ && jittered(backoff));
     this.#isAdvised = code >= 4000 || "code" in advice; // It is a bye.
     this.#timer = setTimeout(() => this.#attempt(), delay);
     this.#become("waiting", { code, reason, delay, error });
@@ -811,7 +814,7 @@ function holding(end, begin) {
  * @param {number} [own]
  * @returns {Advice}
  */
-function adviceAfter(code, own = FIRST_SPREAD) {
+function adviceAfter(code, own) {
   const [after, spread = own] = TIMES[code] ?? [0];
   const isOver = code < 4000 ? FINAL.includes(code) : !TIMES[code];
   return { reconnect: isOver ? "no" : code === 4401 ? "token" : "yes", after, spread };
