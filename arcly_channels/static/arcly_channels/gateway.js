@@ -43,7 +43,7 @@ const TIMES = {
 };
 
 /** The errors of a join that pass by themselves. */
-const PASSING = ["unavailable", "timeout", "rate_limited"];
+const PASSING = ["unavailable", "timeout"];
 
 /**
  * @typedef {{ reconnect: "no" | "yes" | "token", after?: number, spread?: number }} Advice
@@ -61,10 +61,10 @@ const PASSING = ["unavailable", "timeout", "rate_limited"];
 export class GatewayError extends Error {
   /**
    * @param {string} code
-   * @param {string} message
+   * @param {string} [message]
    * @param {{ retry_after?: number, details?: unknown }} [data]
    */
-  constructor(code, message, data = {}) {
+  constructor(code, message = code, data = {}) {
     super(message);
     this.name = "GatewayError";
     this.code = code;
@@ -401,6 +401,8 @@ export class Gateway extends Emitter {
   #failures = 0;
   /** Over how many milliseconds to come back: the most that was said since it last went well. */
   #spread = 0;
+  /** When the last attempt began, in milliseconds. */
+  #began = 0;
   #isAdvised = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -558,7 +560,7 @@ export class Gateway extends Emitter {
     const abort = () => asker.reject(signal?.reason);
     const timer = setTimeout(() => {
       const code = this.#queue.has(/** @type {Message} */ (asker)) ? "expired" : "timeout";
-      asker.reject(new GatewayError(code, "this took too long"));
+      asker.reject(new GatewayError(code));
     }, timeout);
     asker.resolve = once(asker.resolve);
     asker.reject = once(asker.reject);
@@ -575,7 +577,7 @@ export class Gateway extends Emitter {
    * @param {{ ref?: number, timeout?: number, signal?: AbortSignal, volatile?: boolean }} options
    */
   #send(event, data, asker, options) {
-    if (this.state === "closed") throw closed();
+    if (this.state === "closed") throw new GatewayError("closed");
     if (typeof data === "function" || typeof data === "symbol") {
       throw new TypeError(`${event}: no JSON`);
     }
@@ -589,7 +591,7 @@ export class Gateway extends Emitter {
       if (options.volatile) return false;
       const waiting = [...this.#queue].reduce((sum, each) => sum + each.bytes, bytes);
       if (this.#queue.size >= QUEUE_LENGTH || waiting > QUEUE_BYTES) {
-        throw new GatewayError("queue_full", "too much waits");
+        throw new GatewayError("queue_full");
       }
     }
     this.#expect(message, options);
@@ -648,6 +650,7 @@ export class Gateway extends Emitter {
 
   #attempt() {
     clearTimeout(this.#timer);
+    this.#began = Date.now();
     const { token: tokenOf, bare, WebSocket = globalThis.WebSocket } = this.#options;
     const dial = async () => {
       const offered = bare ? [] : [SUBPROTOCOL];
@@ -707,12 +710,13 @@ export class Gateway extends Emitter {
     if (reconnect === "no" || (reconnect === "token" && !this.#options.token)) {
       return this.#stop("closed", { code, reason, error });
     }
-    // All were sent away at once. Who finds no server keeps its place among them for the next
-    // attempt: one spread after the server is there again, all are.
-    const share = this.#failures && spread === undefined ? 1 : Math.random();
     this.#spread = Math.max(spread ?? FIRST_SPREAD, this.#failures && this.#spread);
+    // All were sent away at once. Who finds no server keeps its place among them for the next
+    // attempt, however long this one took: one spread after the server is there again, all are.
+    const isVain = this.#failures && spread === undefined;
+    const share = isVain ? this.#spread - Date.now() + this.#began : this.#spread * Math.random();
     const backoff = Math.min(FIRST_BACKOFF * 2 ** this.#failures, LONGEST_BACKOFF);
-    const delay = Math.max(after + this.#spread * share, this.#failures++ && jittered(backoff));
+    const delay = Math.max(after + share, this.#failures++ && jittered(backoff));
     this.#isAdvised = code >= 4000 || "code" in advice; // It is a bye.
     this.#timer = setTimeout(() => this.#attempt(), delay);
     this.#become("waiting", { code, reason, delay, error });
@@ -724,7 +728,7 @@ export class Gateway extends Emitter {
     this.#connection = null; // First: its end is nobody's loss.
     connection?.end(1000, "");
     this.#leaving.clear();
-    const lost = new GatewayError("disconnected", "the connection was lost");
+    const lost = new GatewayError("disconnected");
     for (const asker of [...this.#asked.values()]) {
       if (!this.#queue.has(/** @type {Message} */ (asker))) asker.reject(lost);
     }
@@ -741,7 +745,7 @@ export class Gateway extends Emitter {
     this.#page?.abort();
     this.#drop();
     this.#become(state, why);
-    for (const message of waiting) message.reject(closed());
+    for (const message of waiting) message.reject(new GatewayError("closed"));
   }
 
   /**
@@ -849,12 +853,8 @@ function errorOf(data) {
   return new GatewayError(data?.code ?? "internal", data?.message ?? "", data ?? {});
 }
 
-function closed() {
-  return new GatewayError("closed", "the gateway is closed");
-}
-
 function unsupported() {
-  return new GatewayError("unsupported", "the server does not answer");
+  return new GatewayError("unsupported", "the server does not speak arcly.v1");
 }
 
 /**
