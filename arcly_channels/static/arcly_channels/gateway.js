@@ -827,19 +827,6 @@ function addressOf(url) {
 }
 
 /**
- * @param {string} event
- * @param {unknown} data
- * @param {number} [ref]
- */
-function encoded(event, data, ref) {
-  if (typeof data === "function" || typeof data === "symbol") {
-    throw new TypeError(`${event}: no JSON`);
-  }
-  const text = JSON.stringify({ event, data, ref });
-  return { text, bytes: new TextEncoder().encode(text).length };
-}
-
-/**
  * Return the event in a message; null where there is none.
  *
  * @param {any} text
