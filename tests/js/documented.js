@@ -220,6 +220,23 @@ async function badInput() {
     await settled();
     return ["–", gateway.state];
   };
+  const namesake = async () => {
+    const { gateway, socket } = await opened();
+    const heard = [];
+    gateway.join("tea").on("left", () => heard.push("room"));
+    gateway.on("left", () => heard.push("gateway"));
+    socket.receive({ event: "gateway:joined", data: { room: "tea" }, ref: socket.sent.at(-1).ref });
+    socket.receive({ event: "left", data: null, room: "tea" });
+    return [heard.join(), gateway.state];
+  };
+  const endless = async () => {
+    const { gateway } = await opened();
+    const timers = mock.method(globalThis, "setTimeout");
+    gateway.request("event", null, { timeout: Infinity });
+    const [, wait] = timers.mock.calls.at(-1).arguments;
+    timers.mock.restore();
+    return [wait < 2 ** 31 ? "–" : "timeout", gateway.state]; // What is longer ends at once.
+  };
   const { gateway: closed } = made();
   closed.close();
   const { gateway: open } = await opened();
@@ -231,6 +248,7 @@ async function badInput() {
     "`emit` of a function, a symbol, a BigInt, a circle": await asked((gateway, data) =>
       gateway.emit("event", data)),
     "`request` of the same": await asked((gateway, data) => gateway.request("event", data)),
+    "`request` with a `timeout` of Infinity": await endless(),
     "`emit` after `close()`": [await outcome(() => closed.emit("event")), closed.state],
     "a server without `arcly.v1`: a request": [
       await outcome(() => one.gateway.request("event")), one.gateway.state],
@@ -241,6 +259,7 @@ async function badInput() {
     "a message that is no JSON": await received("nonsense"),
     "a message without an event": await received({ data: 1 }),
     "an unknown event that begins with `gateway:`": await received({ event: "gateway:new" }),
+    "an event to a room by the name of one of its own, such as `left`": await namesake(),
     "an answer that nobody waits for": await received({ event: "gateway:reply", ref: 9 }),
     "`token()` that throws": await attempted({
       token: () => {
