@@ -11,7 +11,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"(?:#|<!--) (\w[\w/]*\.\w+)(, at the end)?(?: -->)?\n")
+_FILE = re.compile(r"(?:#|//|<!--) (\w[\w/]*\.\w+)(, at the end)?(?: -->)?\n")
 
 
 def section(document: Path, heading: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser.gateway_pages import Pages
 from tests.browser.pages import Visit
+from tests.browser.sites import Open
 from tests.servers import Server, skip_for_want_of
 
 if TYPE_CHECKING:
@@ -94,6 +95,27 @@ def visit(browser: Browser, server: Server) -> Iterator[Visit]:
         return page
 
     yield enter
+    for context in contexts:
+        context.close()
+    assert failures == []
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Opens an address in a browser of its own. No script of any page may fail."""
+    contexts: list[BrowserContext] = []
+    failures: list[Error] = []
+
+    def opened(url: str) -> Page:
+        context = browser.new_context()
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: failures.append(error))
+        page.set_default_timeout(DEADLINE)
+        page.goto(url)
+        return page
+
+    yield opened
     for context in contexts:
         context.close()
     assert failures == []

@@ -132,7 +132,8 @@ def test_semantics_page_has_only_words_of_the_registry() -> None:
 
 def test_architecture_page_has_every_file() -> None:
     package = Path(arcly_channels.__file__).parent
-    files = {str(path.relative_to(package)) for path in package.rglob("*.py")}
+    paths = [path for kind in ("py", "js", "ts") for path in package.rglob(f"*.{kind}")]
+    files = {str(path.relative_to(package)) for path in paths}
     rows = table(section(DOCS / "explanation" / "architecture.md", "The files"))
     assert {row["file"] for row in rows} == {
         name for name in files if not name.endswith(("__init__.py", "_version.py"))

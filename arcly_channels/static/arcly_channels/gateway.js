@@ -42,6 +42,9 @@ const TIMES = {
   4429: [5000, 10_000],
 };
 
+/** The events of a room itself: those of the server by such a name are the gateway's only. */
+const OWN = ["joined", "gap", "presence", "left", "refused"];
+
 /** The errors of a join that pass by themselves. */
 const PASSING = ["unavailable", "timeout"];
 
@@ -561,7 +564,7 @@ export class Gateway extends Emitter {
     const timer = setTimeout(() => {
       const code = this.#queue.has(/** @type {Message} */ (asker)) ? "expired" : "timeout";
       asker.reject(new GatewayError(code));
-    }, timeout);
+    }, Math.min(timeout, LONGEST_TIMER));
     asker.resolve = once(asker.resolve);
     asker.reject = once(asker.reject);
     signal?.addEventListener("abort", abort);
@@ -641,7 +644,7 @@ export class Gateway extends Emitter {
       return this.#fail(errorOf(data), event);
     } else if (name !== undefined) {
       if (room ? !room._takes(frame) : this.#leaving.has(name)) return;
-      room?._fire(event, data, frame);
+      if (!OWN.includes(event)) room?._fire(event, data, frame);
     }
     this._fire(event, data, frame);
   }
