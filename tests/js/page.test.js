@@ -136,11 +136,31 @@ test("a page that is put away while it waits is connected when it is shown", asy
   const { socket, server, clock, page, gateway } = await connected(t);
   socket.end();
   page.tell("pagehide", { persisted: true });
-  await clock.pass(60_000);
-  assert.equal(server.sockets.length, 1);
+  clock.sleep(100);
   page.tell("pageshow", { persisted: true });
   await clock.pass(0);
-  assert.equal(gateway.state, "open");
+  assert.deepEqual([gateway.state, server.sockets.length], ["open", 2]);
+});
+
+test("to put a page away skips nothing of what a bye advises", async (t) => {
+  const { socket, server, clock, page, states } = await connected(t);
+  socket.bye(1012, { reconnect: "yes", after: 10_000, spread: 0 });
+  page.tell("pagehide", { persisted: true });
+  page.tell("pageshow", { persisted: true });
+  await clock.pass(9_999);
+  assert.deepEqual([server.sockets.length, states.at(-1).state], [1, "waiting"]);
+  await clock.pass(1);
+  assert.equal(server.sockets.length, 2);
+});
+
+test("what a bye has advised once holds until it has been obeyed, and not longer", async (t) => {
+  const { socket, server, clock, page } = await connected(t);
+  socket.bye(1012, { reconnect: "yes", after: 0, spread: 0 });
+  await clock.pass(0);
+  page.tell("pagehide", { persisted: true });
+  page.tell("pageshow", { persisted: true });
+  await clock.pass(0);
+  assert.equal(server.sockets.length, 3);
 });
 
 test("a page that ends closes nothing: the browser does", async (t) => {

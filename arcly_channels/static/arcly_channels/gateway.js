@@ -795,9 +795,10 @@ export class Gateway extends Emitter {
       if (this.#connection) probe();
       else if (!this.#isAdvised) this.#attempt();
     };
-    // A page that has a connection may not be kept for who comes back to it.
+    // A page that has a connection may not be kept for who comes back to it. One that waits may:
+    // its timers stand still, and what a bye has advised holds.
     const sleep = () => {
-      clearTimeout(this.#timer);
+      if (!this.#connection) return;
       this.#drop();
       this.#isAdvised = false;
       this.#become("waiting");
