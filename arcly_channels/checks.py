@@ -137,7 +137,9 @@ def _backend_hint(given: object) -> str:
     if not isinstance(given, str):
         return SHAPE
     if given == SHARED_LAYER:
-        return 'It needs more than the package: pip install "arcly-channels[redis]".'
+        return (
+            "It needs redis[hiredis] and msgpack, which the extra `redis` of this package brings."
+        )
     name = meant(given, [LAYER, SHARED_LAYER], cutoff=0.76)
     return f"Did you mean {name}?" if name else "Is its package installed?"
 

@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
-from arcly_channels.exceptions import EventRefused, InvalidRoom, MalformedFrame, RelayError
+from arcly_channels.exceptions import (
+    EventRefused,
+    InvalidRoom,
+    MalformedFrame,
+    RelayError,
+    RelayOutcomeUnknown,
+)
 from arcly_channels.fanout.tally import OTHER
 from arcly_channels.gateway.declaration import check_answer, declare
 from arcly_channels.gateway.edge import SessionConsumer
@@ -231,7 +237,10 @@ class GatewayConsumer(SessionConsumer):
         if isinstance(error, InvalidRoom):
             return self._error(protocol.INVALID_ROOM, error, event.ref)
         if isinstance(error, RelayError):
-            self._report(method, f"has not reached the other processes: {error}")
+            self._report(method, str(error))
+            if isinstance(error, RelayOutcomeUnknown):
+                failed = "nobody knows whether this has reached the other processes of the server"
+                return self._error(protocol.OUTCOME_UNKNOWN, failed, event.ref)
             failed = "the server cannot reach its other processes"
             return self._error(protocol.UNAVAILABLE, failed, event.ref)
         self._report(method, "failed", exc_info=error)

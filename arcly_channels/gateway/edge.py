@@ -314,13 +314,16 @@ class SessionConsumer(ReportingConsumer):
                 is_v1=is_v1,
             )
         except RelayError as error:  # It would miss what is for it.
-            self._report("accept", f"has not reached the other processes: {error}")
+            self._report("accept", str(error))
             self._gateway_session.close(CloseCode.INTERNAL_ERROR)
             return
         try:
             await self._run_hook("on_connect", self.on_connect)
         except HandshakeTimedOut as late:
             self._gateway_session.close(CloseCode.INTERNAL_ERROR, late.reason)
+        except RelayError as error:  # What comes after it in the hook was not done.
+            self._report("on_connect", str(error))
+            self._gateway_session.close(CloseCode.INTERNAL_ERROR)
 
     @property
     def _is_ending(self) -> bool:
@@ -350,6 +353,8 @@ class SessionConsumer(ReportingConsumer):
     async def _say_goodbye(self, code: int) -> None:
         try:
             await self.on_disconnect(code)
+        except RelayError as error:
+            self._report("on_disconnect", str(error))
         except asyncio.CancelledError as error:
             raise as_meant(error) from error.__cause__
 

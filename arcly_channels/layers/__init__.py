@@ -19,6 +19,8 @@ def __getattr__(name: str) -> Any:
     try:
         from arcly_channels.layers.redis import RedisChannelLayer
     except ModuleNotFoundError as error:
-        needed = 'RedisChannelLayer needs more: pip install "arcly-channels[redis]"'
-        raise ImportError(needed) from error
+        needed = (
+            "RedisChannelLayer needs redis[hiredis] and msgpack, the extra `redis` of this package"
+        )
+        raise ImportError(f"{needed}: {error}") from error
     return RedisChannelLayer

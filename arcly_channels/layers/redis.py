@@ -82,6 +82,8 @@ class RedisChannelLayer(GatewayLayer):
         require_one_of("self_delivery", self_delivery, SELF_DELIVERY)
         if isinstance(symmetric_encryption_keys, (str, bytes)):
             raise ValueError("symmetric_encryption_keys is a list, even of one key")
+        if not isinstance(prefix, str) or not re.fullmatch(r"\S+", prefix):
+            raise ValueError(f"prefix is a name without spaces, not {prefix!r}")
         if cluster and "{" in prefix:
             raise ValueError("the prefix has no { in a cluster: it would put all on one node")
         self._on_gap = on_gap

@@ -98,7 +98,7 @@ class Connector:
             try:
                 link = await self._dial()
             except Exception as error:  # noqa: BLE001  # Told, and tried again.
-                self._note(f"{type(error).__name__}: {error}"[:MAX_PROBLEM])
+                self._note((str(error) or type(error).__name__)[:MAX_PROBLEM])
             else:
                 if not link.is_lost:
                     break

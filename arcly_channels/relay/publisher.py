@@ -57,8 +57,8 @@ class Publisher:
         """The letters whose time may run out; the oldest comes first."""
         self._letters = self._bytes = 0
         """What is on its way: posted, and not answered, or expected back yet."""
-        self.refusal: str | None = None
-        """What the server has said of the last letter, if it did not take it."""
+        self.trouble: str | None = None
+        """Why it is not known that the last letter was taken, if the link stands nevertheless."""
         self._is_flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._crowd: set[asyncio.Future[None]] = set()
@@ -137,6 +137,7 @@ class Publisher:
     # Inside
 
     def _go_up(self, link: Link) -> None:
+        self.trouble = None
         self._flush()
         self._on_up()
 
@@ -166,7 +167,7 @@ class Publisher:
         else:
             letter.is_acknowledged = True
             letter.reply = reply
-            self.refusal = None
+            self.trouble = None
             if letter.on_reply is not None and letter.is_settled:
                 letter.on_reply(reply)
             if not letter.is_expected or letter.has_come_back:
@@ -184,7 +185,8 @@ class Publisher:
             elif letter.is_acknowledged:
                 self.end(letter)  # It has not come back: that is the subscriber's to find out.
             elif not letter.is_settled:
-                self._give_up(letter, f"no answer came within {TIMEOUT:g} s")
+                self.trouble = f"no answer came within {TIMEOUT:g} s"
+                self._give_up(letter, self.trouble)
         wait = awaited[0].deadline - now if awaited else 0
         self._timer = self._loop.call_later(wait, self._look_for_late) if awaited else None
 

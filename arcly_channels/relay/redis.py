@@ -101,7 +101,7 @@ class RedisRelay(Relay):
         """Do what `Relay.follow` says. Without groups: begin to hear what is for this process.
 
         Where it is known that there is no link, returns at once; what is missed is a gap then.
-        Raises `RelayOutcomeUnknown` when Redis does not answer.
+        Raises `RelayUnavailable` when Redis does not answer.
         """
         topics = self._topics(groups)
         is_pinned = is_given_up = False
@@ -176,6 +176,7 @@ class RedisRelay(Relay):
     # The state
 
     def problem(self) -> str | None:
+        self.home.enter()  # Who asks for a problem wants to know of one before it does harm.
         shards = self.home.shards or ()
         return next(filter(None, (shard.problem for shard in shards)), None)
 

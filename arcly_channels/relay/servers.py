@@ -47,6 +47,14 @@ class Server:
         except Exception as error:
             raise ValueError(f"hosts has {_shown(host)}, which cannot be used: {error}") from error
 
+    def __str__(self) -> str:
+        """Where it is, and no more: a URL may hold a password."""
+        options = self._pool.connection_kwargs
+        if isinstance(self._pool, SentinelConnectionPool):
+            return f"the master {self._pool.service_name}"
+        path: str | None = options.get("path")
+        return path or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+
     @property
     def host(self) -> str | None:
         """The name or number of its machine; None where a file or a Sentinel says where it is."""
@@ -63,7 +71,13 @@ class Server:
         return server
 
     async def connect(self) -> Link:
-        """Make a link. Raises `OSError`, `TimeoutError` or what redis-py has for errors."""
+        """Make a link. Raises `ConnectionError`, which says with which server, and why not."""
+        try:
+            return await self._connect()
+        except Exception as error:
+            raise ConnectionError(f"{self}: {type(error).__name__}: {error}") from error
+
+    async def _connect(self) -> Link:
         connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()
@@ -91,8 +105,10 @@ def servers_of(hosts: object) -> list[Server]:
     """Return the servers of the option `hosts`; raise `ValueError` for what cannot be used."""
     if hosts is None:
         return [Server(DEFAULT_HOST)]
-    if not isinstance(hosts, (list, tuple)) or not hosts:
-        raise ValueError("hosts is a list, even of one server")
+    is_one = isinstance(hosts, tuple) and any(isinstance(each, int) for each in hosts)
+    if not isinstance(hosts, (list, tuple)) or not hosts or is_one:
+        examples = '["redis://127.0.0.1:6379"] or [("127.0.0.1", 6379)]'
+        raise ValueError(f"hosts is a list of servers, even of one: {examples}")
     return [Server(host) for host in hosts]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from arcly_channels.exceptions import RelayError, RelayOutcomeUnknown, RelayUnavailable
+from arcly_channels.logs import Repeats
 from arcly_channels.relay import subscriber as hearing
 from arcly_channels.relay.connector import Connector
 from arcly_channels.relay.contract import Kind
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 RETELL = 0.25
 """Seconds after which the others are told of what they have missed, where there is a link."""
+
+ALIKE = "all that have the prefix need the same symmetric_encryption_keys, and releases that agree"
 
 Dial = Callable[[], Awaitable[Link]]
 """Makes a link to the server of a shard."""
@@ -55,6 +58,7 @@ class RelayShard:
         """Since when parcels went no further than this process, or a server that is no master."""
         self._is_logged = False
         """Whether the log was told of a letter that failed, since there is the link."""
+        self._unreadable = Repeats(interval=60)
         self.is_hearing = False
         """Whether this process hears something by it, and not only publishes."""
         self.publisher = Publisher(
@@ -81,7 +85,7 @@ class RelayShard:
         for connector in self._connectors():
             if connector.link is None or connector.problem is not None:
                 return connector.problem or "there is no link to the server"
-        return self.publisher.refusal
+        return self.publisher.trouble
 
     def start(self) -> None:
         """Begin to publish."""
@@ -139,6 +143,9 @@ class RelayShard:
         link, asked = await self.dial(), time.time()
         try:
             await asyncio.wait_for(self._check(link), hearing.TIMEOUT)
+        except asyncio.TimeoutError:
+            link.abort()
+            raise ConnectionError("the server does not answer") from None
         except BaseException:
             link.abort()
             raise
@@ -210,7 +217,7 @@ class RelayShard:
 
     def _on_refused(self, letter: Letter, error: Exception) -> None:
         if not self.is_elsewhere(letter, error):
-            self.publisher.refusal = why = f"the server refuses it: {error}"
+            self.publisher.trouble = why = f"the server refuses it: {error}"
             self._undelivered(letter, "refused", why)
 
     def _on_unknown(self, letter: Letter, why: str) -> None:
@@ -270,6 +277,10 @@ class RelayShard:
                 self._come_back(envelope)
         except Garbled as error:
             stats.dropped[str(error)] += 1
+            if self._unreadable.due(str(error)) is not None:
+                logger.warning(
+                    "Something from another process cannot be read (%s): %s", error, ALIKE
+                )
 
     def _come_back(self, envelope: Envelope) -> None:
         letter = self._expected.pop(envelope.sequence)

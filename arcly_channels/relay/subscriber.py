@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from arcly_channels.exceptions import RelayOutcomeUnknown
+from arcly_channels.exceptions import RelayUnavailable
 from arcly_channels.relay.connector import Connector
 from arcly_channels.relay.link import Link, Reply, command
 from arcly_channels.relay.topics import Hearing, Topic, Verbs
@@ -102,7 +102,7 @@ class Subscriber:
         """Pin topics, and return when all of them are heard.
 
         Where it is known that there is no link, return at once: whatever is missed until there is
-        one will be a gap. Raises `RelayOutcomeUnknown` when the server does not answer, and then
+        one will be a gap. Raises `RelayUnavailable` when the server does not answer, and then
         nothing is pinned.
         """
         topics = [self._pin(name) for name in names]
@@ -112,7 +112,7 @@ class Subscriber:
                 await asyncio.wait(waits, timeout=TIMEOUT)
             late = [topic for topic in topics if topic.heard is not None]
             if any(topic.hearer.connector.link is not None for topic in late):
-                raise RelayOutcomeUnknown("the server does not say that the group is heard")
+                raise RelayUnavailable("the server does not say that the group is heard")
             for topic in late:
                 topic.hearer._miss([topic.name], time.time(), "there was no link")
         except BaseException:

@@ -36,7 +36,7 @@ def gateway_script(context: Any, url: str = "", *, nonce: str = "") -> SafeStrin
     source = static("arcly_channels/gateway.js")
     scripts = [_script("importmap", _literal({"imports": {MODULE: source}}), nonce)]
     if url:
-        connect = CONNECT.format(module=_literal(MODULE), url=_literal(url))
+        connect = CONNECT.format(module=_literal(MODULE), url=_literal(str(url)))
         scripts.append(_script("module", connect, nonce))
     return mark_safe("\n".join(scripts))  # noqa: S308  # All of it is escaped.
 

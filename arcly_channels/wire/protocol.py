@@ -44,12 +44,13 @@ TOO_MANY_ROOMS = "too_many_rooms"
 RATE_LIMITED = "rate_limited"
 TIMEOUT = "timeout"
 UNAVAILABLE = "unavailable"
+OUTCOME_UNKNOWN = "outcome_unknown"
 INTERNAL = "internal"
 
 ERRORS = frozenset(
     {
         *(MALFORMED, UNKNOWN_EVENT, FORBIDDEN, UNAUTHENTICATED, INVALID_ROOM, TOO_MANY_ROOMS),
-        *(RATE_LIMITED, TIMEOUT, UNAVAILABLE, INTERNAL),
+        *(RATE_LIMITED, TIMEOUT, UNAVAILABLE, OUTCOME_UNKNOWN, INTERNAL),
     }
 )
 """All of these. Projects have codes of their own, which metrics count as one."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.gateway_pages import Pages
 from tests.browser.pages import Visit
 from tests.servers import Server, skip_for_want_of
 
@@ -29,8 +31,13 @@ DEADLINE = 15_000
 """Milliseconds that a page may take to show something."""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+UNLIKE_BROWSERS = ["--disable-back-forward-cache", "--disable-background-timer-throttling"]
+"""What Playwright switches off, and people have."""
+
+
+@contextmanager
+def launched(*flags: str) -> Iterator[Browser]:
+    """Run Chromium; skip the test where there is none."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -39,9 +46,26 @@ def browser() -> Iterator[Browser]:
     if chromium is None or not Path(chromium).exists():
         skip_for_want_of("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=[*FLAGS, *flags], ignore_default_args=UNLIKE_BROWSERS
+        )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def pages(browser: Browser, server: Server) -> Iterator[Pages]:
+    """Pages of the module's server, in whose consoles there may be no error at the end."""
+    pages = Pages(browser, server)
+    yield pages
+    pages.close()
+    assert pages.failures == []
 
 
 @pytest.fixture

@@ -93,5 +93,6 @@ def test_codes_of_errors_are_those_of_the_reference() -> None:
         protocol.RATE_LIMITED,
         protocol.TIMEOUT,
         protocol.UNAVAILABLE,
+        protocol.OUTCOME_UNKNOWN,
     }
     assert {code for row in rows for code in re.split(r",\s*", row["code"])} == known

@@ -71,7 +71,9 @@ export interface Presence {
 export interface GatewayEvents {
   "gateway:state": StateChange;
   "gateway:welcome": Welcome;
+  /** The server has put this client into a room of its own accord; see `RoomEvents` for joins. */
   "gateway:joined": Joined;
+  /** The server has put it out of one. */
   "gateway:left": Left;
   "gateway:gap": Gap;
   "gateway:presence": Presence;

@@ -356,6 +356,49 @@ async def test_client_is_answered_with_unavailable_when_its_room_is_not_heard() 
             assert (answer["data"]["code"], answer["ref"]) == ("unavailable", 1)
 
 
+async def test_client_is_told_that_nobody_knows_whether_others_were_reached() -> None:
+    with RedisServer() as redis:
+        async with default_layer(redis):
+            client = await Client().come()
+            redis.pause()
+            try:
+                await client.send_json_to({"event": "say", "ref": 1})
+                answer = await client.event()
+            finally:
+                redis.resume()
+            assert (answer["data"]["code"], answer["ref"]) == ("outcome_unknown", 1)
+
+
+async def test_client_is_closed_without_a_traceback_where_a_hook_did_not_reach_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Announced(GatewayConsumer):
+        async def on_connect(self) -> None:
+            redis.pause()
+            await self.broadcast("came in")
+
+        async def on_disconnect(self, code: int) -> None:
+            await self.broadcast("left")
+
+    with RedisServer() as redis:
+        async with default_layer(redis) as layer:
+            await layer.new_channel()
+            await eventually(lambda: layer.relay.look().links == 2)
+            client = Client(Announced)
+            try:
+                assert (await client.connect(DEADLINE))[0]
+                assert (await client.receive_output(DEADLINE))["code"] == 1011
+                await client.disconnect(timeout=DEADLINE)
+            finally:
+                redis.resume()
+    told = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert [each.split(" ", 1)[0].rpartition(".")[2] for each in told] == [
+        "on_connect",
+        "on_disconnect",
+    ]
+    assert all(each.exc_info is None for each in caplog.records)
+
+
 async def test_client_that_would_not_be_heard_of_is_closed_and_may_come_back() -> None:
     with RedisServer() as redis:
         async with default_layer(redis) as layer:

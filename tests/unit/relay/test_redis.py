@@ -19,6 +19,7 @@ from arcly_channels.relay.servers import servers_of
 from arcly_channels.relay.subscriber import LINGER, TIMEOUT
 from arcly_channels.wire.envelope import Frame
 from tests.redis_servers import RedisServer
+from tests.servers import free_port
 from tests.waiting import eventually, soon, turns
 
 PassTime = Callable[[float], None]
@@ -264,6 +265,40 @@ async def test_garbage_is_counted_and_the_next_is_done(
     assert two.relay.look().dropped[what] == 3
 
 
+async def test_log_says_once_a_minute_that_something_cannot_be_read(
+    make: MakeProcess, redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = make()
+    await one.join("group")
+    for _ in range(5):
+        redis.ask("PUBLISH", one.relay.names.of(Group("group")).decode(), "garbage")
+    await eventually(lambda: one.relay.look().dropped["version"] == 5)
+    (told,) = (each.getMessage() for each in caplog.records)
+    assert "symmetric_encryption_keys" in told
+
+
+async def test_who_asks_for_a_problem_has_the_link_made(make: MakeProcess) -> None:
+    one, other = make(), make(f"redis://127.0.0.1:{free_port()}")
+    assert one.relay.problem() is not None
+    await eventually(lambda: one.relay.problem() is None)
+    await eventually(lambda: "Connect call failed" in str(other.relay.problem()))
+
+
+async def test_server_that_stands_still_is_a_problem_until_it_goes_on(
+    make: MakeProcess, redis: RedisServer
+) -> None:
+    with RedisServer() as other:
+        one = make(other.url)
+        await one.send("group", 1)
+        other.pause()
+        with pytest.raises(RelayOutcomeUnknown):
+            await one.send("group", 2)
+        assert "no answer" in str(one.relay.problem())
+        other.resume()
+        await one.send("group", 3)
+        assert one.relay.problem() is None
+
+
 async def test_who_has_another_key_is_not_heard(make: MakeProcess) -> None:
     one, two = make(keys=["one"]), make(keys=["two"])
     await two.join("group")
@@ -336,7 +371,7 @@ async def test_topics_of_several_servers_are_followed_all_or_none(
         following = asyncio.create_task(one.relay.follow(*(f"group-{each}" for each in range(20))))
         await eventually(lambda: redis.ask("PUBSUB", "CHANNELS", "*:g:group-*"))
         pass_time(TIMEOUT)
-        with pytest.raises(RelayOutcomeUnknown):
+        with pytest.raises(RelayUnavailable):
             await soon(following)
         silent.resume()
         await turns()

@@ -114,6 +114,18 @@ def test_host_that_cannot_be_used_is_named_without_its_password(host: Any) -> No
     assert "hidden" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("redis://user:hidden@one:7000", "one:7000"),
+        ("unix:///run/redis.sock?password=hidden", "/run/redis.sock"),
+        ({"sentinels": [("one", 26379)], "master_name": MASTER}, f"the master {MASTER}"),
+    ],
+)
+def test_server_is_named_by_where_it_is_and_without_its_password(host: Any, shown: str) -> None:
+    assert [str(each) for each in servers_of([host])] == [shown]
+
+
 def test_sentinels_without_their_addresses_are_refused() -> None:
     with pytest.raises(ValueError, match="sentinels"):
         servers_of([{"master_name": MASTER}])
