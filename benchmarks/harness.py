@@ -50,20 +50,29 @@ class Server:
         congestion: str = "",
         limits: bool = False,
         redis: str = "",
+        port: int = 0,
     ) -> None:
         self._log = log
-        self.port = free_port()
+        self.port = port or free_port()
         arguments = [peer.application, peer.server, str(self.port)]
         if len(CORES) > 1:
             arguments.append(str(SERVER_CORE))
-        self._process = subprocess.Popen(
-            [peer.python, "-m", "benchmarks.servers.run", *arguments],
-            cwd=Path(__file__).parents[1],
-            env=os.environ
+        self._command = [peer.python, "-m", "benchmarks.servers.run", *arguments]
+        self._environment = (
+            os.environ
             | ({"BENCH_KEEPALIVE": "1"} if keepalive else {})
             | ({"BENCH_CONGESTION": congestion} if congestion else {})
             | ({"BENCH_LIMITS": "1"} if limits else {})
-            | ({"BENCH_REDIS": redis, "BENCH_LAYER": peer.layer} if peer.layer else {}),
+            | ({"BENCH_REDIS": redis, "BENCH_LAYER": peer.layer} if peer.layer else {})
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again on the same port; return once it accepts connections."""
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=Path(__file__).parents[1],
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -89,6 +98,12 @@ class Server:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / _TICK
+
+    def end(self, signal_number: int) -> None:
+        """Have it end by a signal, and return once it has."""
+        self._process.send_signal(signal_number)
+        self._process.wait(60)  # Its input is closed afterwards, which would end it at once.
+        self._process.communicate()
 
     def stop(self) -> None:
         if self._process.poll() is None:

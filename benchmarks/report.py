@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import capacity_page, charts, peers
+from . import capacity_page, charts, peers, returns, storm
 from .capacity import Costs
 from .layer import STOCK as STOCK_LAYER
 from .results import DIRECTORY, SPREAD, number
@@ -23,7 +23,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 ORDER = (
     "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "idle", "layer",
     "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
-    "attackers", "relay", "scale_out", "parcels", "eight",
+    "attackers", "relay", "scale_out", "parcels", "eight", "storm",
 )
 # fmt: on
 HIGHLIGHTS = (
@@ -130,6 +130,20 @@ def write_charts(docs: Path, results: dict[str, dict[str, Any]]) -> None:
         title = "Server memory while clients are stalled"
         svg = charts.lines(title, results["stalled"]["measures"][0]["title"], curves, ours, "MB")
         (docs / "stalled-memory.svg").write_text(svg)
+    if "storm" in results:
+        (docs / "storm.svg").write_text(_storm(results["storm"]))
+
+
+def _storm(result: dict[str, Any]) -> str:
+    """The chart of one restart, with both kinds of clients until the last of all is back."""
+    names = [storm.name_of(kind, peers.OURS_ON_DAPHNE) for kind in (storm.OURS, storm.NAIVE)]
+    curves = {name: result["series"][f"{storm.ASKED}: {name}"] for name in names}
+    longest = max(curves.values(), key=len)
+    for curve in curves.values():
+        curve += [(seconds, 0) for seconds, _ in longest[len(curve) :]]
+    title = f"A restart, and {result['parameters']['clients']:,} clients that come back"
+    measured = f"attempts to connect in each {returns.BIN:g} s; {storm.ASKED}"
+    return charts.lines(title, measured, curves, names[:1], "")
 
 
 def main() -> None:

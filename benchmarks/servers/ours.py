@@ -21,6 +21,9 @@ class BenchGateway(GatewayConsumer):
             await self.join_room(ROOM)
         await self.emit("ready", None)
 
+    async def may_join(self, room: str) -> None:
+        """Anybody may join any room."""
+
     @subscribe("go")
     async def go(self, data: Any) -> None:
         await self._obey("go", data)

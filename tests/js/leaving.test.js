@@ -109,7 +109,7 @@ for (const [error, least] of [
   [{ code: "forbidden", retry_after: 2 }, 2000],
   [{ code: "unavailable" }, 5000],
   [{ code: "timeout" }, 5000],
-  [{ code: "rate_limited" }, 5000],
+  [{ code: "rate_limited", retry_after: 3 }, 3000],
 ]) {
   const { code, retry_after: after } = error;
   test(`a join refused as ${code}, after ${after}, is tried again and told`, async (t) => {

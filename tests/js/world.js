@@ -35,6 +35,7 @@ export function surroundings({ hasPage = true } = {}) {
   it.random = () => it.chance;
   const before = [
     [Math, "random", () => it.random()],
+    [Date, "now", () => clock.now],
     [globalThis, "setTimeout", clock.setTimeout],
     [globalThis, "clearTimeout", clock.clearTimeout],
     [globalThis, "reportError", (error) => it.reported.push(error)],

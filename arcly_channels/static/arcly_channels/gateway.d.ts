@@ -131,7 +131,7 @@ export type EventMap = object;
 type Name<Events> = keyof Events & string;
 
 export class GatewayError extends Error {
-  constructor(code: string, message: string, data?: { retry_after?: number; details?: unknown });
+  constructor(code: string, message?: string, data?: { retry_after?: number; details?: unknown });
   /** One of the server's, or `closed`, `disconnected`, `expired`, `malformed`, `queue_full`,
    * `timeout`, `too_large`, `unsupported`. */
   readonly code: string;

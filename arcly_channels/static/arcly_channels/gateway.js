@@ -43,7 +43,7 @@ const TIMES = {
 };
 
 /** The errors of a join that pass by themselves. */
-const PASSING = ["unavailable", "timeout", "rate_limited"];
+const PASSING = ["unavailable", "timeout"];
 
 /** What a room tells of itself; an event of the application by such a name is not told there. */
 const OWN = /^(joined|gap|presence|left|refused)$/;
@@ -64,10 +64,10 @@ const OWN = /^(joined|gap|presence|left|refused)$/;
 export class GatewayError extends Error {
   /**
    * @param {string} code
-   * @param {string} message
+   * @param {string} [message]
    * @param {{ retry_after?: number, details?: unknown }} [data]
    */
-  constructor(code, message, data = {}) {
+  constructor(code, message = code, data = {}) {
     super(message);
     this.name = "GatewayError";
     this.code = code;
@@ -420,6 +420,10 @@ export class Gateway extends Emitter {
   #queue = new Set();
   #ref = 0;
   #failures = 0;
+  /** Over how many milliseconds to come back: the most that was said since it last went well. */
+  #spread = 0;
+  /** When the last attempt began, in milliseconds. */
+  #began = 0;
   #isAdvised = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -576,7 +580,7 @@ export class Gateway extends Emitter {
     const abort = () => asker.reject(signal?.reason);
     const timer = setTimeout(() => {
       const code = this.#queue.has(/** @type {Message} */ (asker)) ? "expired" : "timeout";
-      asker.reject(new GatewayError(code, "too late"));
+      asker.reject(new GatewayError(code));
     }, Math.min(timeout, LONGEST_TIMER));
     asker.resolve = once(asker.resolve);
     asker.reject = once(asker.reject);
@@ -593,7 +597,7 @@ export class Gateway extends Emitter {
    * @param {{ ref?: number, timeout?: number, signal?: AbortSignal, volatile?: boolean }} options
    */
   #send(event, data, asker, options) {
-    if (this.state === "closed") throw closed();
+    if (this.state === "closed") throw new GatewayError("closed");
     if (/function|symbol/.test(typeof data)) throw new TypeError(`${event}: no JSON`);
     const text = JSON.stringify({ event, data, ref: options.ref });
     const bytes = new TextEncoder().encode(text).length;
@@ -606,7 +610,7 @@ export class Gateway extends Emitter {
       let waiting = bytes;
       for (const each of this.#queue) waiting += each.bytes;
       if (this.#queue.size >= QUEUE_LENGTH || waiting > QUEUE_BYTES) {
-        throw new GatewayError("queue_full", "too much waits");
+        throw new GatewayError("queue_full");
       }
     }
     this.#expect(message, options);
@@ -624,7 +628,7 @@ export class Gateway extends Emitter {
     const { isBare, welcome } = this.#connection ?? {};
     const limit = welcome?.limits?.frame;
     if (isBare && ref) return unsupported();
-    return bytes > limit && new GatewayError("too_large", `at most ${limit} bytes`);
+    return bytes > limit && new GatewayError("too_large", `limit: ${limit} bytes`);
   }
 
   /** Send what waits, as far as the socket takes it, and look again later. */
@@ -682,6 +686,7 @@ export class Gateway extends Emitter {
 
   #attempt() {
     clearTimeout(this.#timer);
+    this.#began = Date.now();
     const { token: tokenOf, bare, WebSocket = globalThis.WebSocket } = this.#options;
     const dial = async () => {
       const offered = bare ? [] : [SUBPROTOCOL];
@@ -735,14 +740,17 @@ export class Gateway extends Emitter {
   /** @param {End} end */
   #ended({ code, reason, advice, error }) {
     this.#drop();
-    const { reconnect, after = 0, spread = 0 } = advice;
+    const { reconnect, after = 0, spread } = advice;
     if (reconnect === "no" || (reconnect === "token" && !this.#options.token)) {
       return this.#stop("closed", { code, reason, error });
     }
+    this.#spread = Math.max(spread ?? FIRST_SPREAD, this.#failures && this.#spread);
+    // All were sent away at once. Who finds no server keeps its place among them for the next
+    // attempt, however long this one took: one spread after the server is there again, all are.
+    const isVain = this.#failures && spread === undefined;
+    const share = isVain ? this.#spread - Date.now() + this.#began : this.#spread * Math.random();
     const backoff = Math.min(FIRST_BACKOFF * 2 ** this.#failures, LONGEST_BACKOFF);
-    const delay = this.#failures++
-      ? Math.max(jittered(backoff), after)
-      : after + spread * Math.random();
+    const delay = Math.max(after + share, this.#failures++ && jittered(backoff));
     this.#isAdvised = code >= 4000 || "code" in advice; // It is a bye.
     this.#timer = setTimeout(() => this.#attempt(), delay);
     this.#become("waiting", { code, reason, delay, error });
@@ -754,7 +762,7 @@ export class Gateway extends Emitter {
     this.#connection = null; // First: its end is nobody's loss.
     connection?.end(1000, "");
     this.#leaving.clear();
-    const lost = new GatewayError("disconnected", "connection lost");
+    const lost = new GatewayError("disconnected");
     for (const asker of [...this.#asked.values()]) {
       if (!this.#queue.has(/** @type {Message} */ (asker))) asker.reject(lost);
     }
@@ -771,7 +779,7 @@ export class Gateway extends Emitter {
     this.#page?.abort();
     this.#drop();
     this.#become(state, why);
-    for (const message of waiting) message.reject(closed());
+    for (const message of waiting) message.reject(new GatewayError("closed"));
   }
 
   /**
@@ -845,7 +853,7 @@ function holding(end, begin) {
  * @param {number} [own]
  * @returns {Advice}
  */
-function adviceAfter(code, own = FIRST_SPREAD) {
+function adviceAfter(code, own) {
   const [after, spread = own] = TIMES[code] ?? [0];
   const isOver = code < 4000 ? FINAL.includes(code) : !TIMES[code];
   return { reconnect: isOver ? "no" : code === 4401 ? "token" : "yes", after, spread };
@@ -874,12 +882,8 @@ function errorOf(data) {
   return new GatewayError(data.code ?? "malformed", data.message, data);
 }
 
-function closed() {
-  return new GatewayError("closed", "the gateway is closed");
-}
-
 function unsupported() {
-  return new GatewayError("unsupported", "no answer");
+  return new GatewayError("unsupported", "the server does not speak arcly.v1");
 }
 
 /**
