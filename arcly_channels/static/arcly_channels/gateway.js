@@ -42,11 +42,11 @@ const TIMES = {
   4429: [5000, 10_000],
 };
 
-/** The events of a room itself: those of the server by such a name are the gateway's only. */
-const OWN = ["joined", "gap", "presence", "left", "refused"];
-
 /** The errors of a join that pass by themselves. */
 const PASSING = ["unavailable", "timeout"];
+
+/** What a room tells of itself; an event of the application by such a name is not told there. */
+const OWN = /^(joined|gap|presence|left|refused)$/;
 
 /**
  * @typedef {{ reconnect: "no" | "yes" | "token", after?: number, spread?: number }} Advice
@@ -145,7 +145,10 @@ function connectionBy(dial, on) {
     /** @type {any} What the server has said at first; null where it speaks the bare envelope. */
     welcome: null,
 
-    isBare: false,
+    /** Whether the server answers nothing. */
+    get isBare() {
+      return connection.isOpen && !connection.welcome;
+    },
 
     get isWritable() {
       return connection.isOpen && socket?.readyState === 1 && socket.bufferedAmount <= MAX_BUFFERED;
@@ -196,7 +199,7 @@ function connectionBy(dial, on) {
       Object.values(timers).forEach(clearTimeout);
       if (socket) {
         socket.onopen = socket.onmessage = socket.onclose = null;
-        if (socket.readyState < 2) socket.close();
+        socket.close(); // Of no effect where it is closed.
       }
       on.end({ code, reason, advice, error });
     },
@@ -205,22 +208,20 @@ function connectionBy(dial, on) {
   const open = () => {
     clearTimeout(timers.opening);
     connection.isOpen = true;
-    connection.isBare = !connection.welcome;
     on.open();
   };
 
   /** Expect a sign of life within a while. Any frame is one; the server pings. */
   const listen = (wait = 1000 * (connection.welcome?.ping || Infinity) + GRACE) => {
-    const silent = () => connection.end(1006, "no sign of life");
-    connection.after("life", wait, () => connection.after("life", LATE, silent));
+    connection.after("life", wait, () =>
+      connection.after("life", LATE, () => connection.end(1006, "no sign of life")),
+    );
   };
 
-  /** @param {unknown} text */
-  const receive = (text) => {
-    const frame = parsed(text);
-    if (!frame) {
-      on.frame({ event: "error", data: { code: "malformed", message: "no event" } });
-    } else if (connection.isBare) {
+  /** @param {Frame} frame What it is not is found out by an error. */
+  const receive = (frame) => {
+    if (typeof frame.event !== "string") throw new TypeError("no event");
+    if (connection.isBare) {
       on.frame(frame);
     } else if (frame.event === "gateway:bye") {
       connection.end(frame.data.code, frame.data.reason, frame.data);
@@ -232,7 +233,6 @@ function connectionBy(dial, on) {
     } else if (connection.welcome?.pong) {
       connection.say("gateway:pong");
     }
-    listen();
   };
 
   const begin = async () => {
@@ -240,10 +240,17 @@ function connectionBy(dial, on) {
     try {
       socket = await dial();
       if (!socket) return connection.end(1000, "no token");
-      if (connection.isOver) return socket.close();
       socket.onerror = () => {}; // A close follows, which says as much.
+      if (connection.isOver) return socket.close();
       socket.onopen = () => socket?.protocol !== SUBPROTOCOL && open();
-      socket.onmessage = ({ data }) => receive(data);
+      socket.onmessage = ({ data }) => {
+        try {
+          receive(JSON.parse(data));
+        } catch (error) {
+          on.frame({ event: "error", data: error }); // Not of the protocol.
+        }
+        listen();
+      };
       socket.onclose = ({ code, reason }) => connection.end(code, reason);
     } catch (error) {
       connection.end(1006, String(error), undefined, error);
@@ -264,8 +271,8 @@ export class Room extends Emitter {
   isJoined = false;
   /** Whether messages may have been missed, and nobody was told yet. */
   #isBehind = false;
-  /** The join whose answer counts: an older one says nothing of now. */
-  #join = {};
+  /** @type {object | null} The join that is under way: an answer to an older one is void. */
+  #join = null;
   #version = 0;
   #gateway;
   #presence;
@@ -301,13 +308,14 @@ export class Room extends Emitter {
     if (this.#gateway._leave(this)) this._left({ room: this.name });
   }
 
-  /** Ask to be let in. */
+  /** Ask to be let in. A room without history hears on meanwhile: nothing of it comes again. */
   _join() {
-    this.isJoined = false;
+    if (this.#join) return;
+    this.isJoined &&= !this.position;
     const join = (this.#join = {});
     const data = { room: this.name, since: this.position ?? undefined, presence: this.#presence };
     this.#gateway._ask("gateway:join", data, {
-      resolve: (joined) => join === this.#join && this._joined(joined),
+      resolve: (joined) => this._joined(joined, join),
       reject: (error) => join === this.#join && this.#refused(error),
     });
   }
@@ -315,35 +323,44 @@ export class Room extends Emitter {
   /** @param {GatewayError} error */
   #refused(error) {
     if (error.code === "disconnected") return; // With the next connection.
-    const wait = error.retryAfter ?? (PASSING.includes(error.code) ? RETRY : 0);
-    if (wait) this.#gateway._retry(this, wait);
-    else this.#gateway._leave(this, true);
+    this._lost();
+    const wait = error.retryAfter ?? (PASSING.includes(error.code) ? RETRY : -1);
+    if (wait < 0) this.#gateway._leave(this, true);
+    else this.#gateway._retry(this, wait);
     this._fire("refused", error);
   }
 
-  /** @param {any} joined */
-  _joined(joined) {
+  /**
+   * Note that the server has let it in. Where it has done so by itself while a join is under way,
+   * the answer to that join counts: it says where what is to come begins.
+   *
+   * @param {any} joined
+   * @param {object | null} join
+   */
+  _joined(joined, join = null) {
+    if (join !== this.#join) return;
+    this.#join = null;
     const { seq, epoch, recovered = false } = joined;
     const known = this.position;
     const isElsewhere = known && (known.epoch !== epoch || known.seq !== seq);
     const isGap = !recovered && (this.#isBehind || isElsewhere);
     this.isJoined = true;
     this.#isBehind = false;
-    this.position = epoch === undefined ? null : { seq, epoch };
+    this.position = epoch ? { seq, epoch } : null;
     this._fire("joined", joined);
-    if (isGap) this._fire("gap", { room: this.name });
+    if (isGap && this.isJoined) this._fire("gap", { room: this.name });
   }
 
-  /** Note that the connection is lost. */
+  /** Note that it is out, and is to come back. */
   _lost() {
     this.#isBehind ||= this.isJoined;
     this.isJoined = false;
+    this.#join = null;
   }
 
   /** @param {any} left */
   _left(left) {
-    this.#join = {};
-    this.isJoined = false;
+    this._lost();
     this.#isBehind = false;
     this._fire("left", left);
   }
@@ -351,8 +368,9 @@ export class Room extends Emitter {
   /** @param {any} gap */
   _missed(gap) {
     if (!this.isJoined) return; // It will be a gap when it is in again.
-    if (gap.room !== null) this.position = { seq: gap.seq, epoch: gap.epoch };
-    else if (this.position) return; // What it misses comes again.
+    const { room, seq, epoch } = gap;
+    if (epoch) this.position = { seq, epoch };
+    else if (!room && this.position) return; // What it misses comes again.
     this._fire("gap", gap);
   }
 
@@ -373,9 +391,9 @@ export class Room extends Emitter {
 
   /** @param {any} presence */
   _present(presence) {
-    const { v = this.#version, count, users, join, leave = [], update } = presence;
+    const { v, count, users, join, leave = [], update } = presence;
     if (users) this.members = new Map(); // A snapshot.
-    else if (join && v !== this.#version + 1) return this._join(); // For one.
+    else if (v && v !== this.#version + 1) return this._join(); // For one.
     for (const key of leave) this.members.delete(key);
     for (const [key, user] of Object.entries({ ...users, ...join, ...update })) {
       this.members.set(key, user);
@@ -394,8 +412,8 @@ export class Gateway extends Emitter {
   #connection = null;
   /** @type {Map<string, Room>} */
   #rooms = new Map();
-  /** @type {Set<string>} The rooms that the server has not let go of yet. */
-  #leaving = new Set();
+  /** @type {Map<string, unknown>} The rooms that the server has not let go of yet. */
+  #leaving = new Map();
   /** @type {Map<number, Asker>} Who waits for an answer, by its ref. */
   #asked = new Map();
   /** @type {Set<Message>} What waits for the connection; the first comes first. */
@@ -465,7 +483,6 @@ export class Gateway extends Emitter {
   request(event, data, { timeout, signal } = {}) {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      if (this.#connection?.isBare) throw unsupported();
       this.#send(event, data, { resolve, reject }, { ref: ++this.#ref, timeout, signal });
     });
   }
@@ -505,8 +522,8 @@ export class Gateway extends Emitter {
     if (this.#rooms.get(name) !== room) return false;
     this.#rooms.delete(name);
     if (!isOut) {
-      const done = () => void this.#leaving.delete(name);
-      this.#leaving.add(name);
+      const done = () => this.#leaving.get(name) === done && this.#leaving.delete(name);
+      this.#leaving.set(name, done);
       this._ask("gateway:leave", { room: name }, { resolve: done, reject: done });
     }
     return true;
@@ -581,18 +598,17 @@ export class Gateway extends Emitter {
    */
   #send(event, data, asker, options) {
     if (this.state === "closed") throw new GatewayError("closed");
-    if (typeof data === "function" || typeof data === "symbol") {
-      throw new TypeError(`${event}: no JSON`);
-    }
+    if (/function|symbol/.test(typeof data)) throw new TypeError(`${event}: no JSON`);
     const text = JSON.stringify({ event, data, ref: options.ref });
     const bytes = new TextEncoder().encode(text).length;
     const connection = this.#connection;
-    const limit = connection?.welcome?.limits?.frame || Infinity;
-    if (bytes > limit) throw new GatewayError("too_large", `at most ${limit} bytes`);
     const message = Object.assign(asker, { text, bytes, ref: options.ref });
+    const error = this.#refusal(message);
+    if (error) throw error;
     if (this.#queue.size || !connection?.isWritable) {
       if (options.volatile) return false;
-      const waiting = [...this.#queue].reduce((sum, each) => sum + each.bytes, bytes);
+      let waiting = bytes;
+      for (const each of this.#queue) waiting += each.bytes;
       if (this.#queue.size >= QUEUE_LENGTH || waiting > QUEUE_BYTES) {
         throw new GatewayError("queue_full");
       }
@@ -603,12 +619,29 @@ export class Gateway extends Emitter {
     return !this.#queue.has(message);
   }
 
+  /**
+   * Return why the server that there is does not take a message, if it does not.
+   *
+   * @param {Message} message
+   */
+  #refusal({ bytes, ref }) {
+    const { isBare, welcome } = this.#connection ?? {};
+    const limit = welcome?.limits?.frame;
+    if (isBare && ref) return unsupported();
+    return bytes > limit && new GatewayError("too_large", `limit: ${limit} bytes`);
+  }
+
   /** Send what waits, as far as the socket takes it, and look again later. */
   #drain() {
     const connection = this.#connection;
     for (const message of this.#queue) {
       if (!connection?.isWritable) break;
       this.#queue.delete(message);
+      const error = this.#refusal(message); // It was not known when it began to wait.
+      if (error) {
+        message.reject(error);
+        continue;
+      }
       connection.send(message.text);
       if (!message.ref) message.resolve(); // Nothing answers it.
     }
@@ -636,7 +669,7 @@ export class Gateway extends Emitter {
     if (event === "gateway:joined") room?._joined(data);
     else if (event === "gateway:presence") room?._present(data);
     else if (event === "gateway:gap") {
-      for (const each of room ? [room] : this.#rooms.values()) each._missed(data);
+      for (const each of data.room ? [room] : this.#rooms.values()) each?._missed(data);
     } else if (event === "gateway:left" && room) {
       this._leave(room, true);
       room._left(data);
@@ -644,7 +677,7 @@ export class Gateway extends Emitter {
       return this.#fail(errorOf(data), event);
     } else if (name !== undefined) {
       if (room ? !room._takes(frame) : this.#leaving.has(name)) return;
-      if (!OWN.includes(event)) room?._fire(event, data, frame);
+      if (!OWN.test(event)) room?._fire(event, data, frame);
     }
     this._fire(event, data, frame);
   }
@@ -659,7 +692,7 @@ export class Gateway extends Emitter {
       const offered = bare ? [] : [SUBPROTOCOL];
       if (tokenOf) {
         const token = await tokenOf();
-        if (!token) return null;
+        if (!token || connection.isOver) return null;
         offered.push("bearer", token);
       }
       return new WebSocket(this.#url, offered);
@@ -675,30 +708,28 @@ export class Gateway extends Emitter {
 
   /** @param {Connection} connection */
   #opened(connection) {
-    const { exp, time } = connection.welcome ?? {};
-    if (connection.isBare) this.#asked.forEach(({ reject }) => reject(unsupported()));
     connection.after("steady", STEADY, () => (this.#failures = 0));
-    if (exp && this.#options.token) this.#renewAfter(0.8 * (exp - time), connection);
-    this.#become("open");
+    this.#renewAfter(lifeOf(connection.welcome), connection);
     for (const room of this.#rooms.values()) room._join(); // First: what waits may be for them.
+    this.#become("open");
     this.#drain();
     if (connection.welcome) this._fire("gateway:welcome", connection.welcome);
   }
 
   /**
-   * Send a new token when most of the life of the last has passed.
+   * Send a new token when most of the life of the last has passed, if it ends at all.
    *
    * @param {number} wait In seconds.
    * @param {Connection} connection
    */
   #renewAfter(wait, connection) {
+    if (!(wait > 0 && this.#options.token)) return;
     connection.after("renewal", 1000 * Math.max(wait, 1), async () => {
       const again = () => this.#renewAfter(wait / 5, connection);
       try {
         const token = await this.#options.token?.();
         if (!token || connection.isOver) return; // The server says when it is over.
-        const resolve = (/** @type {any} */ { exp, time }) =>
-          this.#renewAfter(0.8 * (exp - time), connection);
+        const resolve = (/** @type {any} */ data) => this.#renewAfter(lifeOf(data), connection);
         this._ask("auth.refresh", { token }, { resolve, reject: again });
       } catch {
         again();
@@ -772,9 +803,10 @@ export class Gateway extends Emitter {
       if (this.#connection) probe();
       else if (!this.#isAdvised) this.#attempt();
     };
-    // A page that has a connection may not be kept for who comes back to it.
+    // A page that has a connection may not be kept for who comes back to it. One that waits may:
+    // its timers stand still, and what a bye has advised holds.
     const sleep = () => {
-      clearTimeout(this.#timer);
+      if (!this.#connection) return;
       this.#drop();
       this.#isAdvised = false;
       this.#become("waiting");
@@ -837,23 +869,17 @@ function addressOf(url) {
 }
 
 /**
- * Return the event in a message; null where there is none.
+ * Return how many seconds pass until a token is to be renewed.
  *
- * @param {any} text
- * @returns {Frame | null}
+ * @param {any} data What the server has said of it.
  */
-function parsed(text) {
-  try {
-    const frame = JSON.parse(text);
-    return typeof frame.event === "string" ? frame : null;
-  } catch {
-    return null;
-  }
+function lifeOf(data) {
+  return 0.8 * (data?.exp - data?.time);
 }
 
 /** @param {any} data */
 function errorOf(data) {
-  return new GatewayError(data?.code ?? "internal", data?.message ?? "", data ?? {});
+  return new GatewayError(data.code ?? "malformed", data.message, data);
 }
 
 function unsupported() {
