@@ -1,4 +1,4 @@
-# make demo | demo-cluster | test | drain | faults | check | bench | format | clean. Each makes the virtual environment when it is
+# make demo | demo-cluster | pictures | test | drain | faults | check | bench | format | clean. Each makes the virtual environment when it is
 # missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster test drain faults check check-js bench format clean
+.PHONY: demo demo-cluster pictures test drain faults check check-js bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,16 +25,13 @@ $(NODE_READY): tests/js/package.json
 	touch $@
 
 demo: $(DEMO_READY)
-	@$(BIN)/python -c 'from socket import *; s = socket(); s.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1); \
-		s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null || \
-		{ echo 'Port $(PORT) is taken or not for you; choose another: make demo PORT=8001'; exit 1; }
-	@$(BIN)/python manage.py migrate --verbosity 0
-	@sed 's/PORT/$(PORT)/g' demo_project/welcome.txt
-	@$(BIN)/python -m daphne --port $(PORT) demo_project.asgi:application
+	@$(BIN)/python -m demo_project.serve $(PORT)
 
 demo-cluster: $(DEMO_READY)
-	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python -m demo_project.cluster $(PORT)
+
+pictures: $(READY)
+	$(BIN)/python -m pytest -m long tests/browser/test_pictures.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not long and not alone" --numprocesses 6 --dist loadscope

@@ -7,14 +7,9 @@ DEMO_REDIS_URL, or on this machine; where none answers it starts one. What it st
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,9 +17,19 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from demo_project.programs import (
+    daphne,
+    find,
+    interruptible,
+    migrate,
+    require_free,
+    running,
+    tell,
+    wait_for,
+    welcome,
+)
+
 HERE = Path(__file__).resolve().parent
-START_DEADLINE = 30  # In seconds.
-END_DEADLINE = 20  # Longer than DRAIN_DEADLINE.
 
 NGINX = """
 daemon off;
@@ -50,16 +55,14 @@ End one of them, by `kill {one}`, and its people come back to the other.
 
 
 def main() -> None:
-    port = int(sys.argv[1])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # Or what it started would stay.
-        signal.signal(number, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), TemporaryDirectory(prefix="arcly-demo-") as directory:
-        serve(port, Path(directory))
+    with interruptible(), TemporaryDirectory(prefix="arcly-demo-") as directory:
+        serve(int(sys.argv[1]), Path(directory))
 
 
 def serve(port: int, directory: Path) -> None:
     """Run the demo until it is interrupted; then the servers end first, and can say goodbye."""
-    require_free(port)
+    require_free(port, "demo-cluster")
+    migrate()
     proxy = proxy_command(port, directory)
     daphnes = [daphne_command(directory / f"chat-{number}") for number in (1, 2)]
     with (
@@ -72,7 +75,7 @@ def serve(port: int, directory: Path) -> None:
         one, two = (server.pid for server in servers)
         shown = redis.rpartition("@")[2]  # Without a password.
         tell(WELCOME.format(redis=shown, one=one, two=two))
-        tell((HERE / "welcome.txt").read_text().replace("PORT", str(port)))
+        tell(welcome(port))
         (nginx,) = after_the_servers.enter_context(running(proxy))
         nginx.wait()
 
@@ -82,8 +85,7 @@ def serve(port: int, directory: Path) -> None:
 
 def daphne_command(directory: Path) -> list[str]:
     directory.mkdir()
-    daphne = [sys.executable, "-m", "daphne", "--unix-socket", str(directory / "daphne.sock")]
-    return [*daphne, "demo_project.asgi:application"]
+    return daphne("demo_project.asgi:application", "--unix-socket", str(directory / "daphne.sock"))
 
 
 def proxy_command(port: int, directory: Path) -> list[str]:
@@ -109,53 +111,6 @@ def redis_server(directory: Path) -> Iterator[str]:
         yield f"unix://{path}"
 
 
-# Running them
-
-
-@contextmanager
-def running(
-    *commands: list[str], environment: dict[str, str] | None = None
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Run programs side by side. At the end all are asked to end, and waited for."""
-    programs: list[subprocess.Popen[bytes]] = []
-    try:
-        for command in commands:
-            programs.append(
-                subprocess.Popen(  # noqa: S603  # The commands are of this file.
-                    command,
-                    cwd=HERE.parent,
-                    env={**os.environ, **(environment or {})},
-                    start_new_session=True,  # Ctrl-C is for this program only, which tells them.
-                )
-            )
-        yield programs
-    finally:
-        for program in programs:
-            program.terminate()
-        for program in programs:
-            try:
-                program.wait(END_DEADLINE)
-            except subprocess.TimeoutExpired:
-                program.kill()
-                program.wait()
-
-
-def wait_for(program: subprocess.Popen[bytes], path: Path) -> None:
-    """Return once the program listens at a socket file."""
-    deadline = time.monotonic() + START_DEADLINE
-    while not is_listening(path):
-        if program.poll() is not None or time.monotonic() > deadline:
-            sys.exit(f"{program.args!r} does not listen.")
-        time.sleep(0.05)
-
-
-def is_listening(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
-        connection.connect(str(path))
-        return True
-    return False
-
-
 def answers(url: str) -> bool:
     once = Retry(NoBackoff(), 0)
     try:
@@ -163,33 +118,6 @@ def answers(url: str) -> bool:
             return bool(redis.ping())
     except (RedisError, OSError):
         return False
-
-
-# What may be missing
-
-
-def find(program: str) -> str:
-    """Return the path of a program, or end and say how to get it: by its namesake in Debian."""
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # Where nginx is, and few PATHs go.
-    found = shutil.which(program, path=path)
-    if found is None:
-        sys.exit(f"{program} is missing: sudo apt install {program}")
-    return found
-
-
-def require_free(port: int) -> None:
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            taken.bind(("127.0.0.1", port))
-        except OSError:
-            advice = "choose another: make demo-cluster PORT=8001"
-            sys.exit(f"Port {port} is taken or not for you; {advice}")
-
-
-def tell(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

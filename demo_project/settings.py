@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "channels",
     "arcly_channels",
     "demo_project.chat",
+    "demo_project.slow_client",
 ]
 
 MIDDLEWARE = [
@@ -70,5 +71,7 @@ ARCLY_CHANNELS = {
     "TENANTS": ["public", "acme", "globex"],
     "TENANT_STRATEGY": {"SUBDOMAIN": "localhost"},
     "TENANT_FALLBACK": "public",  # For everybody, on plain localhost.
+    "MAX_ROOMS_PER_CONNECTION": 50,
     "TRUSTED_PROXIES": ["unix"],  # The nginx of `make demo-cluster`, which comes by a socket file.
 }
+STOCK_PORT = os.environ.get("DEMO_STOCK_PORT")  # Of the server beside it, which `make demo` starts.

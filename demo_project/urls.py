@@ -7,11 +7,13 @@ from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 
 from demo_project.chat import views
+from demo_project.slow_client.views import slow_client
 
 urlpatterns = [
     path("", views.chat, name="chat"),
     path("enter/", views.enter, name="enter"),
     path("moderate/<action>/", views.moderate, name="moderate"),
+    path("slow-client/", slow_client, name="slow-client"),
     path("admin/", admin.site.urls),  # Connections, with a button to disconnect somebody.
     path("", include("django_prometheus.urls")),
     path("", include("arcly_channels.urls")),

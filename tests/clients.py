@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.parse import urlencode
@@ -41,7 +42,12 @@ class Client:
         assert self.receive()["data"]["code"] == "unknown_event"
 
     def closed(self) -> int | None:
-        """Return the code that the server closes with, once it has, having sent nothing else."""
+        """Return the code that the server closes with, once it has, having sent nothing else.
+
+        But for a bye, which tells a client of `arcly.v1` the same.
+        """
+        if self.socket.subprotocol is not None:
+            assert self.receive()["event"] == "gateway:bye"
         with pytest.raises(ConnectionClosed) as closed:
             self.socket.recv(DEADLINE)
         return None if closed.value.rcvd is None else closed.value.rcvd.code
@@ -74,6 +80,13 @@ class Visitor:
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies)
         return {"Origin": f"http://{self.host}", "Cookie": cookies}
 
+    def headers_of(self, path: str) -> Message:
+        """Return what the server says about a page before it sends it."""
+        request = Request(self.server.url + path, headers={"Host": self.host})
+        with self._opener.open(request, timeout=DEADLINE) as response:
+            headers: Message = response.headers
+            return headers
+
     def _open(self, path: str, body: bytes | None = None) -> tuple[str, str]:
         request = Request(self.server.url + path, body, {"Host": self.host})
         with self._opener.open(request, timeout=DEADLINE) as response:
@@ -102,3 +115,19 @@ def connected(
         url, sock=connection, additional_headers=headers, subprotocols=subprotocols
     ) as websocket:
         yield Client(websocket)
+
+
+@contextmanager
+def chatting(
+    server: Server, headers: Mapping[str, str], *, host: str | None = None
+) -> Iterator[Client]:
+    """Connect to the chat of the demo as its page does, which speaks `arcly.v1`."""
+    with connected(server, headers, host=host, subprotocol="arcly.v1") as client:
+        assert client.receive()["event"] == "gateway:welcome"
+        yield client
+
+
+def join(client: Client, room: str) -> None:
+    """Join a room, and return once the client is in it."""
+    client.send("gateway:join", {"room": room}, ref="join")
+    assert client.receive()["event"] == "gateway:joined"

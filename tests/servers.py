@@ -123,6 +123,13 @@ def demo_server(directory: Path, *arguments: str, **environment: str) -> Iterato
 
 
 @contextmanager
+def demo_beside_stock(directory: Path) -> Iterator[Server]:
+    """Serve the demo, and beside it the same on stock Channels, as `make demo` does."""
+    with demo_server(directory, "-m", "demo_project.serve", "{port}") as server:
+        yield server
+
+
+@contextmanager
 def demo_cluster(*command: str, redis: str | None = None) -> Iterator[Server]:
     """Serve the demo by two Daphnes behind nginx, over the Redis at a URL, or one of its own."""
     require("nginx", "redis-server")

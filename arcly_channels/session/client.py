@@ -120,6 +120,12 @@ class ClientHandle:
         """Take this client out of `room`. With `arcly.v1` it is told so last."""
         await self.leave(room)
 
+    def is_in_room(self, room: str) -> bool:
+        """Return whether this client is in `room`, and not gone; `InvalidRoom` for a bad room."""
+        group = self._group_of(room)
+        row = self._layer.registry.get(self.id)
+        return not self.is_gone and row is not None and group in row.groups
+
     async def join(self, room: str, ref: Ref = None) -> None:
         """Do what `join_room` does, in reply to `ref`. For the gateway's own use."""
         if self.is_gone:

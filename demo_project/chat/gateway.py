@@ -11,7 +11,6 @@ from django.core.cache import cache
 from arcly_channels import CloseCode, EventRefused, GatewayConsumer, Refused, subscribe
 
 MAX_TEXT = 2000  # In characters.
-MAX_ROOMS = 50  # That one client may be in at a time.
 
 KICKED = "you were kicked; come back in a few minutes"
 
@@ -20,7 +19,7 @@ TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 class ChatGateway(GatewayConsumer):
-    """One browser tab in its tenant's chat. It may write to the rooms that it has joined."""
+    """One browser tab in its tenant's chat. It may write to the rooms that it is in."""
 
     require_claims = True  # Everybody has a token, guests too.
 
@@ -31,27 +30,13 @@ class ChatGateway(GatewayConsumer):
     async def on_connect(self) -> None:
         claims: Any = self.claims
         self.author = {key: claims[key] for key in ("sub", "name", "role")}
-        self.rooms: set[str] = set()
 
-    @subscribe("room.join")
-    async def join(self, data: Any) -> None:
-        room = field(data, "room")
-        if len(self.rooms) == MAX_ROOMS:
-            raise EventRefused("too_many_rooms", f"You are in {MAX_ROOMS} rooms; leave one first.")
-        await self.join_room(room)  # Answers for itself when it is no name of a room.
-        self.rooms.add(room)
-
-    @subscribe("room.leave")
-    async def leave(self, data: Any) -> None:
-        room = field(data, "room")
-        await self.leave_room(room)
-        self.rooms.discard(room)
+    async def may_join(self, room: str) -> None:
+        """Let everybody into any room of the tenant: MAX_ROOMS_PER_CONNECTION says how many."""
 
     @subscribe("message.send")
     async def send_message(self, data: Any) -> None:
-        room, text = field(data, "room"), field(data, "text")
-        if not isinstance(room, str) or room not in self.rooms:
-            raise EventRefused("not_in_room", "Join the room before you write to it.")
+        room, text = self.room_of(data), field(data, "text")
         if not isinstance(text, str) or len(text) > MAX_TEXT:
             raise EventRefused("invalid_text", f"A message has at most {MAX_TEXT} characters.")
         text = text.translate(TURNING)
@@ -59,6 +44,19 @@ class ChatGateway(GatewayConsumer):
             raise EventRefused("invalid_text", "A message needs some text.")
         message = {"room": room, "text": text, "from": self.author}
         await self.broadcast_to_room(room, "message.receive", message)
+
+    @subscribe("message.typing", rate="1/s", burst=5)  # The page says so every other second.
+    async def tell_typing(self, data: Any) -> None:
+        room = self.room_of(data)
+        typing = {"room": room, "from": self.author}
+        await self.broadcast_to_room(room, "message.typing", typing, exclude_self=True)
+
+    def room_of(self, data: Any) -> str:
+        """Return the room of a payload, which the client has to be in."""
+        room = field(data, "room")
+        if not self.client.is_in_room(room):
+            raise EventRefused("not_in_room", "Join the room before you write to it.")
+        return str(room)
 
 
 def field(data: Any, name: str) -> Any:

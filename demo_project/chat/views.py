@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -20,6 +20,7 @@ from arcly_channels import broadcast, disconnect_user
 from arcly_channels.identity import get_tenants
 from arcly_channels.identity.tokens import issue_token
 from demo_project.chat.gateway import KICKED, MAX_TEXT, is_kicked, kicked
+from demo_project.pages import show
 
 LOGIN_LIFETIME = 8 * 60 * 60  # In seconds.
 KICKED_FOR = 5 * 60
@@ -78,7 +79,7 @@ def chat(request: Any) -> HttpResponse:
     if not request.claims or not request.tenant:
         return enter(request)
     context = {"tenant": request.tenant, "claims": request.claims, "max_text": MAX_TEXT}
-    return render(request, "chat/page.html", context)
+    return show(request, "chat/page.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -89,7 +90,7 @@ def enter(request: Any) -> HttpResponse:
     form = EnterForm(request)
     if not form.is_valid():
         context = {"form": form, "tenant": request.tenant, "port": request.get_port()}
-        return render(request, "chat/enter.html", context)
+        return show(request, "chat/enter.html", context)
     response = redirect(f"{reverse('chat')}#{quote(form.cleaned_data['room'], safe='')}")
     token = issue_token(form.claims, lifetime=LOGIN_LIFETIME)
     options: dict[str, Any] = {"httponly": True, "samesite": "Lax"}

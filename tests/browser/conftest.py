@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.gateway_pages import Pages
-from tests.browser.pages import Visit
+from tests.browser.pages import Browse, Visit, wait_for_connection
 from tests.browser.sites import Open
 from tests.servers import Server, skip_for_want_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Error, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 FLAGS = [
     "--no-sandbox",
@@ -70,52 +70,66 @@ def pages(browser: Browser, server: Server) -> Iterator[Pages]:
 
 
 @pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    """Opens a browser of its own for a person, who picks a name and a room, or logs in.
+def browse(browser: Browser) -> Iterator[Browse]:
+    """Opens a browser of its own for a person, with the options of Playwright's contexts.
 
-    The server is the fixture of that name of the module. No script of any page may fail.
+    No script of any page may fail, and none may complain in its console; that a server is away, or
+    refuses something, is no complaint.
     """
     contexts: list[BrowserContext] = []
-    failures: list[Error] = []
+    failures: list[str] = []
 
-    def enter(
-        name: str, room: str, *, password: str = "", host: str = "127.0.0.1", **options: Any
-    ) -> Page:
+    def open_page(**options: Any) -> Page:
         context = browser.new_context(**options)
         contexts.append(context)
+        context.on("weberror", lambda failed: failures.append(str(failed.error)))
+        context.on("console", lambda message: failures.extend(complaints(message)))
         page = context.new_page()
-        page.on("pageerror", lambda error: failures.append(error))
         page.set_default_timeout(DEADLINE)
-        page.goto(f"http://{host}:{server.port}")
-        page.get_by_label("Your name").fill(name)
-        page.get_by_label("Password").fill(password)
-        page.get_by_label("Room").fill(room)
-        page.get_by_role("button", name="Enter").click()
-        page.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
         return page
 
-    yield enter
+    yield open_page
     for context in contexts:
         context.close()
     assert failures == []
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Opens an address in a browser of its own. No script of any page may fail."""
-    contexts: list[BrowserContext] = []
-    failures: list[Error] = []
+def visit(browse: Browse, server: Server) -> Visit:
+    """Has a person come to the chat, pick a name and a room, or log in.
+
+    The server is the fixture of that name of the module.
+    """
+
+    def enter(
+        name: str, room: str, *, password: str = "", host: str = "127.0.0.1", **options: Any
+    ) -> Page:
+        page = browse(**options)
+        page.goto(f"http://{host}:{server.port}")
+        page.get_by_label("Your name").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_label("Room").fill(room)
+        page.get_by_role("button", name="Enter").click()
+        wait_for_connection(page)
+        return page
+
+    return enter
+
+
+@pytest.fixture
+def open_page(browse: Browse) -> Open:
+    """Opens an address in a browser of its own."""
 
     def opened(url: str) -> Page:
-        context = browser.new_context()
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: failures.append(error))
-        page.set_default_timeout(DEADLINE)
+        page = browse()
         page.goto(url)
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert failures == []
+    return opened
+
+
+def complaints(message: ConsoleMessage) -> list[str]:
+    """Return what a page says in its console, if it is more than a word about a server."""
+    is_about_server = message.text.startswith(("Failed to load resource", "WebSocket connection"))
+    is_bad = message.type in ("error", "warning") and not is_about_server
+    return [message.text] if is_bad else []

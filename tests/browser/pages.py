@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+Browse = Callable[..., "Page"]
+"""Opens a browser for somebody, and returns an empty page of it."""
 
 Visit = Callable[..., "Page"]
 """Lets somebody enter a room under a name, and returns the page."""
@@ -25,3 +28,17 @@ def write(page: Page, text: str) -> None:
 
 def wait_for_message(page: Page, text: str) -> None:
     page.get_by_role("log").get_by_text(text, exact=True).wait_for()
+
+
+def wait_for_connection(page: Page) -> None:
+    page.get_by_role("status").get_by_text("Connected", exact=True).wait_for()
+
+
+def in_module(page: Page, module: str, script: str) -> Any:
+    """Return what a script makes of `module`, which is one of the page's own, as the page has it.
+
+    The page is the chat; `script` is the body of an async function.
+    """
+    return page.evaluate(
+        f"async () => {{ const module = await import('/static/chat/{module}.js'); {script} }}"
+    )

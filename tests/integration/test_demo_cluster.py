@@ -18,8 +18,8 @@ from urllib.request import urlopen
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from demo_project import cluster
-from tests.clients import DEADLINE, Client, Visitor, connected
+from demo_project import cluster, programs
+from tests.clients import DEADLINE, Client, Visitor, chatting, connected, join
 from tests.servers import Server, demo_cluster, free_port, require, run
 
 Come = Callable[..., Client]
@@ -43,7 +43,7 @@ def come(server: Server) -> Iterator[Come]:
     """Lets people into the room "tea", each under a name; a name of an account logs in."""
     with ExitStack() as stack:
         yield lambda name="Ada", password="": stack.enter_context(
-            connected(server, entered(server, name, password).headers())
+            chatting(server, entered(server, name, password).headers())
         )
 
 
@@ -51,11 +51,6 @@ def entered(server: Server, name: str, password: str = "") -> Visitor:
     visitor = Visitor(server)
     visitor.enter(name=name, password=password, room="tea")
     return visitor
-
-
-def join(client: Client) -> None:
-    client.send("room.join", {"room": "tea"})
-    client.sync()
 
 
 def server_of(client: Client) -> str:
@@ -78,7 +73,7 @@ def test_what_is_written_on_one_server_is_read_on_the_other(come: Come) -> None:
     ada, bob = come("Ada"), come("Bob")
     assert server_of(ada) != server_of(bob)
     for client in (ada, bob):
-        join(client)
+        join(client, "tea")
     for writer, text in ((ada, "The kettle is on"), (bob, "On my way")):
         writer.send("message.send", {"room": "tea", "text": text})
         assert [each.receive()["data"]["text"] for each in (ada, bob)] == [text, text]
@@ -116,7 +111,7 @@ def test_suspension_ends_sockets_of_both_servers_and_both_refuse(server: Server)
         for _ in range(2):
             guest = Visitor(server, "acme.localhost")
             guest.enter(name="Road Runner", room="tea")
-            connection = connected(server, guest.headers(), host=guest.host)
+            connection = chatting(server, guest.headers(), host=guest.host)
             clients.append(stack.enter_context(connection))
         assert len({server_of(client) for client in clients}) == 2
         moderator.post("/moderate/suspend/", who="acme")
@@ -136,8 +131,8 @@ def test_people_of_a_server_that_ends_come_back_to_the_other() -> None:
         clients = []
         for name in ("Ada", "Bob"):
             headers = entered(server, name).headers()
-            clients.append(stack.enter_context(connected(server, headers)))
-            join(clients[-1])
+            clients.append(stack.enter_context(chatting(server, headers)))
+            join(clients[-1], "tea")
         gone = processes(server)[0]
         os.kill(gone, signal.SIGTERM)
         wait_until_gone(gone)
@@ -145,8 +140,8 @@ def test_people_of_a_server_that_ends_come_back_to_the_other() -> None:
             True
         )
         assert clients[number].closed() == 1012
-        clients[number] = stack.enter_context(connected(server, entered(server, "Ada").headers()))
-        join(clients[number])
+        clients[number] = stack.enter_context(chatting(server, entered(server, "Ada").headers()))
+        join(clients[number], "tea")
         clients[number].send("message.send", {"room": "tea", "text": "Here again"})
         assert [each.receive()["data"]["text"] for each in clients] == ["Here again"] * 2
         assert server_of(clients[number]).endswith("chat-2/daphne.sock")
@@ -154,7 +149,7 @@ def test_people_of_a_server_that_ends_come_back_to_the_other() -> None:
 
 def test_everything_ends_with_it() -> None:
     with demo_cluster() as server:
-        with connected(server, entered(server, "Ada").headers()) as ada:
+        with chatting(server, entered(server, "Ada").headers()) as ada:
             ada.sync()
             started = processes(server)
             os.kill(server.pid, signal.SIGINT)
@@ -196,7 +191,7 @@ def test_nginx_takes_its_file(tmp_path: Path) -> None:
 
 def test_program_that_is_missing_is_said_with_its_package() -> None:
     with pytest.raises(SystemExit, match="sudo apt install no-such-program"):
-        cluster.find("no-such-program")
+        programs.find("no-such-program")
 
 
 def test_port_that_is_taken_is_said_and_no_traceback() -> None:

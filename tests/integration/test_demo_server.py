@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from urllib.request import urlopen
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.clients import DEADLINE, Client, Visitor, connected
+from tests.clients import DEADLINE, Client, Visitor, chatting, connected, join
 from tests.servers import Server, demo_server, run
 
 
@@ -43,15 +45,9 @@ def client(server: Server) -> Iterator[Connect]:
         def connect_client(name: str) -> Client:
             visitor = Visitor(server)
             visitor.enter(name=name, room="tea")
-            return stack.enter_context(connected(server, visitor.headers()))
+            return stack.enter_context(chatting(server, visitor.headers()))
 
         yield connect_client
-
-
-def join(client: Client, room: str) -> None:
-    """Join a room, and return once the server has done so."""
-    client.send("room.join", {"room": room})
-    client.sync()
 
 
 # The page
@@ -96,6 +92,7 @@ def test_room_receives_what_a_member_sends(client: Connect) -> None:
     assert message == {
         "event": "message.receive",
         "data": {"room": "tea", "text": "Hello <b>you</b> ☕"},
+        "room": "tea",
     }
     assert (author["name"], author["role"]) == ("Ada", "guest")
     assert ada.receive()["data"]["from"] == author
@@ -132,6 +129,17 @@ def test_client_without_a_name_is_refused(server: Server) -> None:
         pass
 
 
+def test_others_are_told_who_types_and_who_types_is_not(client: Connect) -> None:
+    ada, bob = client("Ada"), client("Bob")
+    join(ada, "tea")
+    join(bob, "tea")
+    ada.send("message.typing", {"room": "tea"})
+    typing = bob.receive()
+    assert typing["event"] == "message.typing"
+    assert typing["data"]["from"]["name"] == "Ada"
+    ada.sync()  # Nothing came before the answer.
+
+
 def test_text_cannot_turn_the_direction_of_a_line(client: Connect) -> None:
     eve = client("Eve")
     join(eve, "tea")
@@ -152,8 +160,8 @@ def test_client_that_left_neither_receives_nor_sends(client: Connect) -> None:
     ada, bob = client("Ada"), client("Bob")
     join(ada, "tea")
     join(bob, "tea")
-    bob.send("room.leave", {"room": "tea"})
-    bob.sync()
+    bob.send("gateway:leave", {"room": "tea"}, ref="leave")
+    assert bob.receive()["event"] == "gateway:left"
     ada.send("message.send", {"room": "tea", "text": "Is Bob here?"})
     assert ada.receive()["event"] == "message.receive"
     bob.send("message.send", {"room": "tea", "text": "No"})
@@ -164,9 +172,10 @@ def test_client_may_be_in_no_more_than_fifty_rooms(client: Connect) -> None:
     ada = client("Ada")
     for number in range(50):
         join(ada, f"room-{number}")
-    ada.send("room.join", {"room": "one-more"})
+    ada.send("gateway:join", {"room": "one-more"}, ref="one more")
     assert ada.receive()["data"]["code"] == "too_many_rooms"
-    ada.send("room.leave", {"room": "room-7"})
+    ada.send("gateway:leave", {"room": "room-7"}, ref="leave")
+    assert ada.receive()["event"] == "gateway:left"
     join(ada, "one-more")
 
 
@@ -182,7 +191,7 @@ def test_text_that_is_none_is_refused(client: Connect, text: Any) -> None:
 
 
 @pytest.mark.parametrize("room", ["", "x" * 201, None, 7, ["tea"], {"a": 1}])
-@pytest.mark.parametrize("event", ["room.join", "room.leave"])
+@pytest.mark.parametrize("event", ["gateway:join", "message.typing"])
 def test_room_that_is_none_is_refused(client: Connect, event: str, room: Any) -> None:
     ada = client("Ada")
     ada.send(event, {"room": room}, ref=1)
@@ -192,7 +201,7 @@ def test_room_that_is_none_is_refused(client: Connect, event: str, room: Any) ->
 
 
 @pytest.mark.parametrize("data", [None, "tea", 7, [], {}, {"room": []}])
-@pytest.mark.parametrize("event", ["room.join", "room.leave", "message.send"])
+@pytest.mark.parametrize("event", ["gateway:join", "message.typing", "message.send"])
 def test_payload_of_any_shape_gets_an_answer(client: Connect, event: str, data: Any) -> None:
     ada = client("Ada")
     ada.send(event, data)
@@ -200,7 +209,8 @@ def test_payload_of_any_shape_gets_an_answer(client: Connect, event: str, data: 
 
 
 @pytest.mark.parametrize(
-    "frame", ["", "{", "7", "[]", "null", '{"data": 1}', '{"event": 7}', b'{"event": "room.join"}']
+    "frame",
+    ["", "{", "7", "[]", "null", '{"data": 1}', '{"event": 7}', b'{"event": "message.send"}'],
 )
 def test_frame_that_is_no_envelope_is_malformed(client: Connect, frame: str | bytes) -> None:
     ada = client("Ada")
@@ -286,15 +296,26 @@ def test_runserver_serves_the_page_and_the_gateway(tmp_path: Path) -> None:
         assert "Your name" in Visitor(server).get("/")
         visitor = Visitor(server)
         visitor.enter(name="Ada", room="tea")
-        with connected(server, visitor.headers()) as ada:
+        with chatting(server, visitor.headers()) as ada:
             join(ada, "tea")
 
 
-def test_make_demo_prints_address_and_accounts(tmp_path: Path) -> None:
+def test_make_demo_prints_address_and_accounts_and_ends_what_it_starts(tmp_path: Path) -> None:
     with demo_server(tmp_path, "-c", MAKE_DEMO, "{port}") as server:
         printed = server.log.read_text()
+        ports = {int(port) for port in re.findall(r"Listening on .+:(\d+)$", printed, re.MULTILINE)}
+        (stock,) = ports - {server.port}
     assert f"http://localhost:{server.port}/" in printed
     assert "admin " in printed
+    for port in (server.port, stock):
+        wait_for_silence(port)
+
+
+def test_demo_ends_with_ctrl_c(tmp_path: Path) -> None:
+    with demo_server(tmp_path, "-m", "demo_project.serve", "{port}") as server:
+        os.kill(server.pid, signal.SIGINT)
+        assert server.wait(DEADLINE)
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_port_that_is_taken_is_said_and_no_traceback() -> None:
@@ -311,7 +332,7 @@ def test_second_server_of_the_project_logs_an_error(tmp_path: Path) -> None:
         for server in (first, second):
             visitor = Visitor(server)
             visitor.enter(name="Ada", room="tea")
-            with connected(server, visitor.headers()) as ada:
+            with chatting(server, visitor.headers()) as ada:
                 join(ada, "tea")
         assert "of this project" not in first.log.read_text()
         assert f"process {first.pid} of this project" in second.log.read_text()
@@ -327,3 +348,15 @@ def wait_for_metric(server: Server, name: str, value: float) -> None:
     deadline = time.monotonic() + DEADLINE
     while metric(server, name) != value:
         assert time.monotonic() < deadline, f"{name} did not become {value}"
+
+
+def wait_for_silence(port: int) -> None:
+    """Return once nobody listens at a port."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            return
+        assert time.monotonic() < deadline, f"somebody still listens at {port}"
+        time.sleep(0.05)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.error import HTTPError
 
 import jwt
@@ -13,7 +14,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from demo_project import settings
-from tests.clients import Client, Visitor, connected
+from tests.clients import Client, Visitor, chatting, connected, join
 from tests.servers import ROOT, Server, demo_server, run
 
 ACME, GLOBEX, PUBLIC = "acme.localhost", "globex.localhost", "localhost"
@@ -45,10 +46,9 @@ def come(server: Server) -> Iterator[Come]:
             visitor = Visitor(server, name)
             password = "" if account is None else PASSWORD
             visitor.enter(name=account or "Ada", password=password, room="tea")
-            connection = connected(server, visitor.headers(), host=visitor.host)
+            connection = chatting(server, visitor.headers(), host=visitor.host)
             client = stack.enter_context(connection)
-            client.send("room.join", {"room": "tea"})
-            client.sync()
+            join(client, "tea")
             return client
 
         yield come_in
@@ -257,9 +257,15 @@ def test_manage_py_has_no_complaints(command: tuple[str, ...]) -> None:
 
 
 def test_demo_is_an_example_and_no_more() -> None:
-    files = [
-        file
-        for file in (ROOT / "demo_project").rglob("*.py")
-        if file.parent.name != "migrations" and file.name != "cluster.py"  # It runs programs only.
-    ]
-    assert sum(len(file.read_text().splitlines()) for file in files) < 320
+    demo = ROOT / "demo_project"
+    programs = {demo / name for name in ("cluster.py", "programs.py", "serve.py")}
+    slow_client = {*demo.glob("slow_client/*.py"), *demo.glob("stock/*.py")}
+    chat = {*demo.glob("*.py"), *demo.glob("chat/*.py")} - programs
+    assert length(chat) < 360
+    assert length(slow_client) < 400
+    for script in demo.rglob("*.js"):
+        assert length({script}) < 200
+
+
+def length(files: set[Path]) -> int:
+    return sum(len(file.read_text().splitlines()) for file in files)

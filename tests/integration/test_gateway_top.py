@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from demo_project.settings import ARCLY_CHANNELS
-from tests.clients import DEADLINE, Visitor, connected
+from tests.clients import DEADLINE, Visitor, chatting, join
 from tests.servers import ROOT, Server, free_port, run
 
 SETTINGS = "demo_project.settings"
@@ -63,9 +63,8 @@ def environment(key: str = "", settings: str = SETTINGS) -> dict[str, str]:
 def test_clients_and_numbers_of_a_server_are_shown(server: Server) -> None:
     visitor = Visitor(server)
     visitor.enter(name="Ada", room="tea")
-    with connected(server, visitor.headers()) as ada:
-        ada.send("room.join", {"room": "tea"})
-        ada.sync()
+    with chatting(server, visitor.headers()) as ada:
+        join(ada, "tea")
         done = top(server.url, "--once")
     assert (done.returncode, done.stderr) == (0, "")
     first, *_, client = done.stdout.splitlines()

@@ -176,6 +176,24 @@ async def test_bad_room_is_refused(client: ClientHandle, room: Any) -> None:
     ):
         with pytest.raises(InvalidRoom):
             await using
+    with pytest.raises(InvalidRoom):
+        client.is_in_room(room)
+
+
+async def test_handle_knows_in_which_rooms_it_is(client: ClientHandle) -> None:
+    assert not client.is_in_room("tea")
+    await client.join_room("tea")
+    assert client.is_in_room("tea")
+    assert not client.is_in_room("garden")
+    await client.leave_room("tea")
+    assert not client.is_in_room("tea")
+
+
+async def test_handle_of_who_is_gone_is_in_no_room(gateway: type[Recorded]) -> None:
+    async with connected(gateway.as_asgi()):
+        client: ClientHandle = gateway.instances[0].client
+        await client.join_room("tea")
+    assert not client.is_in_room("tea")
 
 
 # When the socket is gone
