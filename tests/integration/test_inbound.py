@@ -103,8 +103,7 @@ def test_message_that_is_too_large_costs_no_memory(
         assert [client.receive()["event"] for _ in range(2)] == ["gateway:welcome", "ready"]
         with suppress(ConnectionClosed):
             client.socket.send(message)
-        while (bye := client.receive())["event"] == "gateway:ping":
-            pass
+        bye = client.receive()
         assert (bye["event"], bye["data"]["code"]) == ("gateway:bye", 1009)
         client.closed()
     report(control, lambda now: now["closed"][-1] == 1009)

@@ -28,7 +28,7 @@ def listen(client: Client, pings: int) -> None:
     """Get so many pings; answer them where they want an answer."""
     welcome = client.receive()["data"]
     while pings:
-        if client.receive()["event"] == "gateway:ping":
+        if client.receive_any()["event"] == "gateway:ping":
             pings -= 1
             if welcome["pong"]:
                 client.send("gateway:pong")
