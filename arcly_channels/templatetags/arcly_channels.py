@@ -32,7 +32,7 @@ def gateway_script(context: Any, url: str = "", *, nonce: str = "") -> SafeStrin
     It belongs before the first module of the page. The nonce of a Content-Security-Policy is found
     where Django and django-csp have it; another is given by `nonce`.
     """
-    nonce = str(nonce or context.get("csp_nonce") or _nonce_of(context.get("request")))
+    nonce = _text(nonce) or _text(context.get("csp_nonce")) or _nonce_of(context.get("request"))
     source = static("arcly_channels/gateway.js")
     scripts = [_script("importmap", _literal({"imports": {MODULE: source}}), nonce)]
     if url:
@@ -42,8 +42,13 @@ def gateway_script(context: Any, url: str = "", *, nonce: str = "") -> SafeStrin
 
 
 def _nonce_of(request: Any) -> str:
-    """Return what django-csp has put there; it makes one when it is asked."""
-    return str(getattr(request, "csp_nonce", None) or "")
+    """Return what django-csp has put there."""
+    return _text(getattr(request, "csp_nonce", None))
+
+
+def _text(nonce: object) -> str:
+    """Return a nonce as text, which makes it, where it is lazy: before that it counts as false."""
+    return "" if nonce is None else str(nonce)
 
 
 def _script(kind: str, content: str, nonce: str) -> SafeString:

@@ -107,6 +107,8 @@ def moderate(request: Any, action: str) -> HttpResponse:
         raise PermissionDenied("this is for moderators")
     if not who or action not in actions:
         raise Http404
+    if (action, who) == ("suspend", request.tenant.id):
+        raise PermissionDenied("nobody could resume it from here")
     result = "done" if actions[action](who) else "nobody on this server"
     broadcast("notice", {"text": f"{action} {who}: {result}"}, tenant=request.tenant)
     return HttpResponse(status=204)

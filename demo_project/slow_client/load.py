@@ -26,6 +26,9 @@ MEMORY = 400 * 1024 * 1024  # Bytes of a server, beyond which its broadcast ends
 
 TEXT = "x" * SIZE
 
+FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"}
+"""Headers by which proxies give themselves away."""
+
 
 class Broadcast:
     """Messages to everybody in the room: one run at a time, and each run comes to an end."""
@@ -81,5 +84,5 @@ def may_load(scope: Mapping[str, Any]) -> bool:
     A proxy on this machine comes from there as well, and brings anybody.
     """
     peer = (scope.get("client") or ["0.0.0.0"])[0]  # noqa: S104  # None is a file, so a proxy.
-    is_forwarded = any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+    is_forwarded = not FORWARDED.isdisjoint(name for name, _ in scope["headers"])
     return settings.DEBUG and ip_address(peer).is_loopback and not is_forwarded

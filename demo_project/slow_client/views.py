@@ -14,7 +14,8 @@ from demo_project.slow_client.stalled import CLIENTS
 @require_safe
 def slow_client(request: HttpRequest) -> HttpResponse:
     """Show the page. It connects to both servers, of which the other may be missing."""
-    host, port = request.get_host().rpartition(":")[0], settings.STOCK_PORT
+    host = request.get_host().removesuffix(f":{request.get_port()}")
+    port = settings.STOCK_PORT
     stock = f"ws://{host}:{port}" if port else ""
     context = {
         "stock": stock,

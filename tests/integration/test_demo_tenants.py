@@ -195,6 +195,12 @@ def test_suspended_while_open(server: Server, come: Come, moderator: Visitor) ->
     come(ACME, "wile").sync()
 
 
+def test_tenant_of_the_moderator_is_not_suspended(moderator: Visitor) -> None:
+    with pytest.raises(HTTPError, match="403"):
+        moderator.post("/moderate/suspend/", who="public")
+    assert "Public chat" in moderator.get("/")
+
+
 def test_kicked(server: Server, come: Come, moderator: Visitor) -> None:
     wile, wile_elsewhere, guest = come(ACME, "wile"), come(PUBLIC, "wile"), come(ACME)
     moderator.post("/moderate/kick/", who="wile")

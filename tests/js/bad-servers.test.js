@@ -118,3 +118,32 @@ test("a socket that cannot be made is tried again, and says why", async (t) => {
   gateway.close();
   assert.equal(clock.pending, 0);
 });
+
+// A bye may say anything of when to come back.
+
+for (const [what, bye] of [
+  ["a spread that is no number", { spread: "soon" }],
+  ["a spread beyond any timer", { spread: 1e12 }],
+  ["an after that is no number", { after: "soon" }],
+  ["an after beyond any timer", { after: 3e9 }],
+]) {
+  test(`${what} is no reason to hurry`, async (t) => {
+    const { socket, server, clock } = await connected(t);
+    server.manner = (next) => next.end();
+    socket.say("gateway:bye", { code: 1012, reason: "", reconnect: "yes", ...bye });
+    await clock.pass(10 * 60_000);
+    assert.ok(server.sockets.length < 60, `${server.sockets.length} attempts`);
+    assert.ok(server.sockets.length > 1);
+  });
+}
+
+for (const data of ["restart", 1, true]) {
+  test(`after a bye that is ${JSON.stringify(data)} it comes back by the code`, async (t) => {
+    const { socket, server, clock, gateway, reported } = await connected(t);
+    socket.say("gateway:bye", data);
+    socket.end(1012);
+    await clock.pass(30_000);
+    assert.deepEqual([gateway.state, server.sockets.length > 1], ["open", true]);
+    reported.length = 0;
+  });
+}

@@ -147,3 +147,17 @@ test("a handler may connect again what has been closed for good", async (t) => {
   await clock.pass(0);
   assert.deepEqual([gateway.state, server.sockets.length], ["open", 2]);
 });
+
+test("a handler that was called its only time is forgotten by its signal", async (t) => {
+  const { gateway, socket } = await connected(t);
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args) => void (listeners++, addEventListener.apply(signal, args));
+  signal.removeEventListener = (...args) =>
+    void (listeners--, removeEventListener.apply(signal, args));
+  gateway.on("message", () => {}, { once: true, signal });
+  assert.equal(listeners, 1);
+  socket.say("message");
+  assert.equal(listeners, 0);
+});

@@ -135,3 +135,37 @@ test("a room of a server without the protocol is refused", async (t) => {
   await clock.pass(0);
   assert.deepEqual([told, server.socket.sent], [["unsupported"], []]);
 });
+
+test("a refusal that nobody handles is reported, where the room is given up", async (t) => {
+  const { gateway, socket, reported } = await connected(t);
+  gateway.join("tea");
+  socket.refuse("gateway:join", { code: "forbidden" });
+  assert.deepEqual(reported.splice(0).map(({ code }) => code), ["forbidden"]);
+});
+
+test("who closes all when a room is refused has closed all", async (t) => {
+  const { gateway: make, clock, server, states } = world(t);
+  server.manner = (socket) => socket.accept("");
+  const gateway = make();
+  gateway.join("tea").on("refused", () => gateway.close());
+  gateway.connect();
+  await clock.pass(60_000);
+  assert.deepEqual([gateway.state, states.at(-1).state], ["closed", "closed"]);
+});
+
+test("who asks again for each room that is refused is told of each once", async (t) => {
+  const { gateway: make, clock, server, reported } = world(t);
+  server.manner = (socket) => socket.accept("");
+  const gateway = make();
+  let refusals = 0;
+  const enter = () => gateway.join("tea").on("refused", again);
+  const again = () => {
+    refusals++;
+    enter();
+  };
+  enter();
+  gateway.connect();
+  await clock.pass(60_000);
+  assert.equal(refusals, 1);
+  reported.length = 0;
+});

@@ -76,10 +76,16 @@ def test_page_with_an_address_gets_a_module_that_connects_to_it() -> None:
 
 
 class LazyNonce:
-    """A nonce as django-csp has it, which is made when it is asked for."""
+    """A nonce as Django and django-csp have it: made, and true, once it was asked for its text."""
+
+    is_made = False
 
     def __str__(self) -> str:
+        self.is_made = True
         return "made"
+
+    def __bool__(self) -> bool:
+        return self.is_made
 
 
 @pytest.mark.parametrize(
@@ -88,6 +94,8 @@ class LazyNonce:
         ({"mine": "given"}, "given"),
         ({"csp_nonce": "found"}, "found"),
         ({"csp_nonce": LazyNonce()}, "made"),
+        ({"mine": LazyNonce()}, "made"),
+        ({"csp_nonce": None, "request": SimpleNamespace(csp_nonce=None)}, None),
         ({"request": SimpleNamespace(csp_nonce="asked")}, "asked"),
         ({"request": SimpleNamespace(csp_nonce=LazyNonce())}, "made"),
         ({"csp_nonce": "found", "request": SimpleNamespace(csp_nonce="asked")}, "found"),
@@ -95,7 +103,7 @@ class LazyNonce:
     ],
 )
 def test_nonce_is_found_where_it_is_and_stands_at_each_script(
-    context: dict[str, Any], nonce: str
+    context: dict[str, Any], nonce: str | None
 ) -> None:
     found = scripts("{% gateway_script '/ws/' nonce=mine %}", **context)
     assert [attributes.get("nonce") for attributes, _ in found] == [nonce, nonce]

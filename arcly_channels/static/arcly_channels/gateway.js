@@ -23,7 +23,7 @@ const QUEUE_BYTES = 256 * 1024;
 const MAX_BUFFERED = 1024 * 1024; // bytes in the socket, beyond which messages wait here
 const DRAIN = 100; // between two looks at the socket, while they do
 const RETRY = 5; // seconds until a room is tried again where the server has not said when
-const LONGEST_TIMER = 2 ** 31 - 1;
+const LONGEST_TIMER = 2e9; // Beyond 2 ** 31 a timer fires at once.
 
 /** The codes below 4000 of a close after which it is of no use to come back. */
 const FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010];
@@ -49,7 +49,8 @@ const PASSING = ["unavailable", "timeout"];
 const OWN = /^(joined|gap|presence|left|refused)$/;
 
 /**
- * @typedef {{ reconnect: "no" | "yes" | "token", after?: number, spread?: number }} Advice
+ * @typedef {{ reconnect: "no" | "yes" | "token", after?: number, spread?: number,
+ *             code?: number }} Advice A bye, or what to do without one; that has no code.
  * @typedef {{ event: string, data?: any, ref?: number, room?: string, seq?: number }} Frame
  * @typedef {{ code: number, reason: string, advice: Advice, error?: unknown }} End
  * @typedef {{ resolve(data?: any): void, reject(error: any): void }} Asker
@@ -79,7 +80,7 @@ export class GatewayError extends Error {
 
 /** Has handlers of events. One that throws is reported, and stops no other. */
 class Emitter {
-  /** @type {Map<string, Map<Handler, boolean>>} */
+  /** @type {Map<string, Map<Handler, false | (() => void)>>} What to do before the only call. */
   #handlers = new Map();
 
   /**
@@ -99,7 +100,7 @@ class Emitter {
     if (signal?.aborted) return off;
     signal?.addEventListener("abort", off);
     const handlers = this.#handlers.get(event) ?? new Map();
-    this.#handlers.set(event, handlers.has(fn) ? handlers : handlers.set(fn, once));
+    this.#handlers.set(event, handlers.has(fn) ? handlers : handlers.set(fn, once && off));
     return off;
   }
 
@@ -114,7 +115,7 @@ class Emitter {
     if (!handlers?.size) return false;
     for (const [fn, once] of [...handlers]) {
       if (!handlers.has(fn)) continue; // One before it has taken it back.
-      if (once) handlers.delete(fn);
+      if (once) once();
       try {
         fn(...args)?.catch?.(report);
       } catch (error) {
@@ -214,7 +215,7 @@ function connectionBy(dial, on) {
   /** Expect a sign of life within a while. Any frame is one; the server pings. */
   const listen = (wait = 1000 * (connection.welcome?.ping || Infinity) + GRACE) => {
     connection.after("life", wait, () =>
-      connection.after("life", LATE, () => connection.end(1006, "no sign of life")),
+      connection.after("life", LATE, () => connection.end(1006, "silence")),
     );
   };
 
@@ -327,7 +328,7 @@ export class Room extends Emitter {
     const wait = error.retryAfter ?? (PASSING.includes(error.code) ? RETRY : -1);
     if (wait < 0) this.#gateway._leave(this, true);
     else this.#gateway._retry(this, wait);
-    this._fire("refused", error);
+    if (!this._fire("refused", error) && wait < 0) report(error);
   }
 
   /**
@@ -710,7 +711,8 @@ export class Gateway extends Emitter {
   #opened(connection) {
     connection.after("steady", STEADY, () => (this.#failures = 0));
     this.#renewAfter(lifeOf(connection.welcome), connection);
-    for (const room of this.#rooms.values()) room._join(); // First: what waits may be for them.
+    for (const room of [...this.#rooms.values()]) room._join(); // First: what waits may be for them.
+    if (connection.isOver) return; // A room was refused, and its handler has closed all.
     this.#become("open");
     this.#drain();
     if (connection.welcome) this._fire("gateway:welcome", connection.welcome);
@@ -751,8 +753,9 @@ export class Gateway extends Emitter {
     const share = isVain ? this.#spread - Date.now() + this.#began : this.#spread * Math.random();
     const backoff = Math.min(FIRST_BACKOFF * 2 ** this.#failures, LONGEST_BACKOFF);
     const delay = Math.max(after + share, this.#failures++ && jittered(backoff));
-    this.#isAdvised = code >= 4000 || "code" in advice; // It is a bye.
-    this.#timer = setTimeout(() => this.#attempt(), delay);
+    this.#isAdvised = code >= 4000 || !!advice.code; // It is a bye.
+    // What is no time, or too long for a timer, must not be none.
+    this.#timer = setTimeout(() => this.#attempt(), delay < LONGEST_TIMER ? delay : LONGEST_BACKOFF);
     this.#become("waiting", { code, reason, delay, error });
   }
 
@@ -883,7 +886,7 @@ function errorOf(data) {
 }
 
 function unsupported() {
-  return new GatewayError("unsupported", "the server does not speak arcly.v1");
+  return new GatewayError("unsupported", "no arcly.v1");
 }
 
 /**

@@ -18,6 +18,7 @@ export class Side {
   #gateway;
   #before = null;
   #evictions = null;
+  #isStopping = false;
 
   /**
    * @param {string} name
@@ -57,13 +58,18 @@ export class Side {
     return Math.max(0, ...this.samples.map((sample) => sample[measure]));
   }
 
-  /** Forget what was. */
-  reset() {
+  /** Stop what the server does, and forget what was; what it still says of that is nothing new. */
+  stop() {
+    this.tell("stop");
     this.samples = [];
     this.#before = this.#evictions = null;
+    this.#isStopping = this.isRunning;
+    this.isRunning = false;
   }
 
   #take({ time, memory, waiting, evictions, deliveries, isRunning }) {
+    this.#isStopping &&= isRunning;
+    if (this.#isStopping) return;
     const before = this.#before ?? { time: time - 1, deliveries };
     this.#evictions ??= evictions;
     this.#before = { time, deliveries };

@@ -104,14 +104,12 @@ $("#stall").onclick = () => {
 
 $("#broadcast").onclick = () => {
   for (const side of sides) side.tell("broadcast");
+  $("#stop").focus(); // This one cannot be pressed meanwhile.
   say("Both servers broadcast. It takes a few seconds until the systems' buffers are full.");
 };
 
 $("#stop").onclick = () => {
-  for (const side of sides) {
-    side.tell("stop");
-    side.reset();
-  }
+  for (const side of sides) side.stop();
   wasRunning = wasEvicted = false;
   show();
   say("Stopped: the stalled clients leave, and the charts begin anew.");
