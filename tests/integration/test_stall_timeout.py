@@ -13,6 +13,8 @@ from tests.integration.stalled import EagerClient, StalledClient
 from tests.integration.test_outbound import SERVERS, report
 from tests.servers import Server
 
+pytestmark = pytest.mark.alone
+
 SOON = {"TEST_ARCLY_CHANNELS": '{"STALL_TIMEOUT": 1}'}
 LITTLE = 100
 """Frames of 1 KB: the kernel takes them all, and the client's window is full."""
