@@ -94,6 +94,8 @@ class Connector:
             if self._attempts:
                 longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._attempts - 1))
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  # No secret.
+            if was_cancelled():
+                raise asyncio.CancelledError
             self._attempts += 1
             try:
                 link = await self._dial()
@@ -128,6 +130,11 @@ class Connector:
         if problem != self.problem:
             self.problem = problem
             logger.warning("The relay has no link: %s", problem)
+
+
+def was_cancelled() -> bool:
+    """Return whether this task was to end, and has missed it; see `end`. Python 3.11 knows."""
+    return bool(getattr(asyncio.current_task(), "cancelling", int)())
 
 
 async def end(task: asyncio.Task[None]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE
+from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE, was_cancelled
 from arcly_channels.relay.contract import Kind
 from arcly_channels.relay.home import Home
 from arcly_channels.relay.letters import Letter
@@ -223,7 +223,7 @@ class Workers:
         """Take messages for whoever waits, and end when for a while nobody did."""
         pause, link = FIRST_PAUSE, None
         try:
-            while await reader.is_needed() and not self._is_ending:
+            while await reader.is_needed() and not (self._is_ending or was_cancelled()):
                 try:
                     if link is None or link.is_lost:
                         link = await shards.dial(self._list(channel))
