@@ -21,7 +21,7 @@ $(DEMO_READY): setup.py requirements-demo.txt
 	touch $@
 
 $(NODE_READY): tests/js/package.json
-	npm install --prefix tests/js --silent
+	npm install --prefix tests/js --loglevel error
 	touch $@
 
 demo: $(DEMO_READY)
