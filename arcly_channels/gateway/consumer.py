@@ -237,7 +237,7 @@ class GatewayConsumer(SessionConsumer):
         if isinstance(error, InvalidRoom):
             return self._error(protocol.INVALID_ROOM, error, event.ref)
         if isinstance(error, RelayError):
-            self._report(method, str(error))
+            self._report(method, f"failed: {error}")
             if isinstance(error, RelayOutcomeUnknown):
                 failed = "nobody knows whether this has reached the other processes of the server"
                 return self._error(protocol.OUTCOME_UNKNOWN, failed, event.ref)

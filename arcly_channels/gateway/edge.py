@@ -314,7 +314,7 @@ class SessionConsumer(ReportingConsumer):
                 is_v1=is_v1,
             )
         except RelayError as error:  # It would miss what is for it.
-            self._report("accept", str(error))
+            self._report("accept", f"failed: {error}")
             self._gateway_session.close(CloseCode.INTERNAL_ERROR)
             return
         try:
@@ -322,7 +322,7 @@ class SessionConsumer(ReportingConsumer):
         except HandshakeTimedOut as late:
             self._gateway_session.close(CloseCode.INTERNAL_ERROR, late.reason)
         except RelayError as error:  # What comes after it in the hook was not done.
-            self._report("on_connect", str(error))
+            self._report("on_connect", f"failed: {error}")
             self._gateway_session.close(CloseCode.INTERNAL_ERROR)
 
     @property
@@ -354,7 +354,7 @@ class SessionConsumer(ReportingConsumer):
         try:
             await self.on_disconnect(code)
         except RelayError as error:
-            self._report("on_disconnect", str(error))
+            self._report("on_disconnect", f"failed: {error}")
         except asyncio.CancelledError as error:
             raise as_meant(error) from error.__cause__
 

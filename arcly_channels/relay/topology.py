@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from arcly_channels.relay.connector import end
+from arcly_channels.relay.connector import end, was_cancelled
 from arcly_channels.relay.link import Link, Refusal, Reply
 from arcly_channels.relay.names import SLOTS
 from arcly_channels.relay.servers import Server
@@ -82,7 +82,7 @@ class Topology:
 
     async def _watch(self) -> None:
         try:
-            while True:
+            while not was_cancelled():
                 await self._look()
                 await asyncio.sleep(self._pause())
                 with suppress(asyncio.TimeoutError):
