@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,10 +37,29 @@ def packages() -> Path:
     return ready.parent
 
 
-def run(*command: str, cwd: Path = ROOT) -> str:
+def installed(file: str) -> Path:
+    """Return a file of the packages of tests/js."""
+    return packages() / file
+
+
+def bundle(source: Path, target: Path) -> None:
+    """Put a script and all that it imports into one file."""
+    esbuild = installed("esbuild/bin/esbuild")
+    options = ("--bundle", "--jsx=automatic", "--format=esm", "--log-level=error")
+    command = (str(esbuild), source.name, *options, f"--outfile={target}")
+    run(*command, cwd=source.parent, environment={"NODE_PATH": str(packages())})
+
+
+def run(*command: str, cwd: Path = ROOT, environment: dict[str, str] | None = None) -> str:
     """Run a program to its end, and return what it wrote; fail with that if it fails."""
     done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=DEADLINE, check=False
+        command,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
     )
     if done.returncode:
         raise AssertionError(f"{command} failed:\n{done.stdout}{done.stderr}")

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.pages import Browse, Visit, join, wait_for_message, write
-from tests.servers import ROOT, Server, demo_beside_stock, skip_for_want_of
+from tests.node import installed, packages
+from tests.servers import Server, demo_beside_stock
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-AXE = ROOT / "tests" / "js" / "node_modules" / "axe-core" / "axe.min.js"
 
 SCREENS: dict[str, dict[str, Any]] = {
     f"{scheme}, {name}": {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
@@ -24,8 +23,7 @@ SCREENS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not AXE.exists():
-        skip_for_want_of("axe-core, which `make check` installs,")
+    packages()
     with demo_beside_stock(tmp_path_factory.mktemp("demo")) as server:
         yield server
 
@@ -86,6 +84,8 @@ def test_slow_client_has_no_violations(
 
 def violations(page: Page) -> list[str]:
     """Return what axe-core finds, as a line for each rule and element."""
-    page.evaluate(AXE.read_text())  # No script of the page's: its policy would not let that in.
+    page.evaluate(
+        installed("axe-core/axe.min.js").read_text()
+    )  # No script of the page's: its policy would not let that in.
     found = page.evaluate("axe.run()")["violations"]
     return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]

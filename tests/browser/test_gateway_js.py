@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import arcly_channels
-from tests.node import CLIENT, JS, packages, require_node, run
+from tests.node import CLIENT, JS, bundle, packages, require_node, run
 
 FILES = sorted(JS.glob("*.test.js"))
 VERSION = re.compile(r"(\d+\.\d+\.\d+)(?:\.?(a|b|rc|dev)(\d+))?")
@@ -73,21 +73,14 @@ def test_package_is_imported_by_node(project: Path) -> None:
 
 
 def test_package_is_bundled(project: Path) -> None:
-    bundle(project, "program.js", "bundle.mjs")
+    bundle(project / "program.js", project / "bundle.mjs")
     assert run("node", "bundle.mjs", cwd=project) == "idle true true\n"
 
 
 def test_bundler_leaves_out_what_is_imported_and_not_used(project: Path) -> None:
     (project / "unused.js").write_text('import "arcly-channels";\nconsole.log("only this");\n')
-    bundle(project, "unused.js", "unused.mjs")
+    bundle(project / "unused.js", project / "unused.mjs")
     assert "arcly.v1" not in (project / "unused.mjs").read_text()
-
-
-def bundle(project: Path, source: str, target: str) -> None:
-    """Put a program and all that it imports into one file."""
-    esbuild = JS / "node_modules" / ".bin" / "esbuild"
-    options = ("--bundle", "--format=esm", "--log-level=error", f"--outfile={target}")
-    run(str(esbuild), source, *options, cwd=project)
 
 
 def npm_version(version: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.sites import Open, bundle, site
+from tests.browser.sites import Open, site
 from tests.documents import DOCS, section
+from tests.node import bundle
 from tests.servers import Server
 
 if TYPE_CHECKING:
@@ -87,16 +88,21 @@ def wait_for_state(page: Page, state: str) -> None:
     page.get_by_role("status").get_by_text(state, exact=True).wait_for()
 
 
-def test_two_people_chat_on_the_plain_page(plain: Server, open_page: Open) -> None:
-    ada, bob = (open_page(plain.url) for _ in range(2))
+def tell_two_and_a_third(server: Server, open_page: Open, text: str) -> Page:
+    """Have two people see what one of them writes, and a third who comes later; return the one."""
+    ada, bob = (open_page(server.url) for _ in range(2))
     for each in (ada, bob):
         wait_for_state(each, "Connected")
-    write(ada, "The <b>kettle</b> is on")
+    write(ada, text)
     for each in (ada, bob):
-        wait_for(each, "The <b>kettle</b> is on")
+        wait_for(each, text)
+    wait_for(open_page(server.url), text)
+    return ada
+
+
+def test_two_people_chat_on_the_plain_page(plain: Server, open_page: Open) -> None:
+    ada = tell_two_and_a_third(plain, open_page, "The <b>kettle</b> is on")
     assert ada.get_by_label("Message").input_value() == ""
-    late = open_page(plain.url)
-    wait_for(late, "The <b>kettle</b> is on")
 
 
 def test_plain_page_says_what_was_not_sent(plain: Server, open_page: Open) -> None:
@@ -138,14 +144,7 @@ def test_plain_page_is_back_after_a_restart(tmp_path: Path, open_page: Open) -> 
 
 
 def test_two_people_chat_on_the_page_of_react(react: Server, open_page: Open) -> None:
-    ada, bob = (open_page(react.url) for _ in range(2))
-    for each in (ada, bob):
-        wait_for_state(each, "Connected")
-    write(ada, "The kettle is on")
-    for each in (ada, bob):
-        wait_for(each, "The kettle is on")
-    late = open_page(react.url)
-    wait_for(late, "The kettle is on")
+    tell_two_and_a_third(react, open_page, "The kettle is on")
 
 
 def probed(react: Server, open_page: Open) -> tuple[Page, list[WebSocket]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.sites import MODULES, Open, installed, site
+from tests.browser.sites import Open, site
 from tests.documents import DOCS, blocks, section, table
+from tests.node import JS, installed, run
 from tests.servers import ROOT, Server
 
 if TYPE_CHECKING:
@@ -50,17 +50,8 @@ def found() -> Any:
     return json.loads(node("documented.js", *(code for row in rows for code in codes(row["code"]))))
 
 
-def node(*arguments: str, cwd: Path = MODULES.parent) -> str:
-    done = subprocess.run(
-        ["node", "--no-warnings", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def node(*arguments: str) -> str:
+    return run("node", "--no-warnings", *arguments, cwd=JS)
 
 
 def test_closes_are_followed_by_what_the_table_says(found: Any) -> None:
