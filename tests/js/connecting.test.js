@@ -264,3 +264,15 @@ test("a connection that two hold lasts until the second has let go", async (t) =
   await clock.pass(0);
   assert.equal(gateway.state, "idle");
 });
+
+test("a clock that is set back during an attempt puts nothing off", async (t) => {
+  const { gateway: make, server, clock, states } = world(t);
+  server.manner = () => {}; // It says nothing.
+  const gateway = make();
+  gateway.connect();
+  await clock.pass(20_000);
+  assert.deepEqual([gateway.state, server.sockets.length], ["connecting", 2]);
+  t.mock.method(Date, "now", () => clock.now - 5 * 3600 * 1000);
+  server.socket.end();
+  assert.ok(states.at(-1).delay <= 30_000, `${states.at(-1).delay} ms`);
+});

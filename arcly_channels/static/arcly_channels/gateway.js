@@ -237,7 +237,7 @@ function connectionBy(dial, on) {
   };
 
   const begin = async () => {
-    connection.after("opening", OPENING, () => connection.end(1006, "no answer"));
+    connection.after("opening", OPENING, () => connection.end(1006, "silence"));
     try {
       socket = await dial();
       if (!socket) return connection.end(1000, "no token");
@@ -750,7 +750,9 @@ export class Gateway extends Emitter {
     // All were sent away at once. Who finds no server keeps its place among them for the next
     // attempt, however long this one took: one spread after the server is there again, all are.
     const isVain = this.#failures && spread === undefined;
-    const share = isVain ? this.#spread - Date.now() + this.#began : this.#spread * Math.random();
+    const share = isVain
+      ? Math.min(this.#spread, this.#spread - Date.now() + this.#began) // A clock may be set back.
+      : this.#spread * Math.random();
     const backoff = Math.min(FIRST_BACKOFF * 2 ** this.#failures, LONGEST_BACKOFF);
     const delay = Math.max(after + share, this.#failures++ && jittered(backoff));
     this.#isAdvised = code >= 4000 || !!advice.code; // It is a bye.
