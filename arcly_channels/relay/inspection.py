@@ -10,9 +10,10 @@ from functools import partial
 from arcly_channels.relay import subscriber as hearing
 from arcly_channels.relay.contract import Kind
 from arcly_channels.relay.letters import Letter
-from arcly_channels.relay.link import Reply, command
+from arcly_channels.relay.link import Link, Refusal, Reply, command
 from arcly_channels.relay.publisher import Publisher
 from arcly_channels.relay.subscriber import Subscriber
+from arcly_channels.relay.topics import CLASSIC, Verbs
 
 TICK = 0.25
 """Seconds between two looks at the link that hears. What is counted is looks, not time, so that a
@@ -112,12 +113,31 @@ class Inspection:
         self._unanswered = 0
         if isinstance(role, ConnectionResetError):
             return  # The link is lost.
-        if is_replica(role):
+        if _is_replica(role):
             self._on_replica(self.was_master)
         else:
             self.was_master = asked
 
 
-def is_replica(role: Reply) -> bool:
+async def examine(link: Link, verbs: Verbs) -> None:
+    """Raise `ConnectionError` where a server would take a message for nothing, or at every node."""
+    if _is_replica(await _asked(link, b"ROLE")):
+        raise ConnectionError("the server is a replica, which passes nothing on")
+    info = await _asked(link, b"INFO", b"cluster")
+    if b"cluster_enabled:1" in (info or b"") and verbs is CLASSIC:
+        raise ConnectionError(
+            "the server is of a Redis Cluster, where PUBLISH costs every node: say cluster=True"
+        )
+
+
+async def _asked(link: Link, *words: bytes) -> Reply:
+    """Return what the server says of itself; None where we may not ask."""
+    try:
+        return await link.ask(*words)
+    except Refusal:
+        return None
+
+
+def _is_replica(role: Reply) -> bool:
     """Return whether a server that says so of itself passes nothing on."""
     return isinstance(role, list) and bool(role) and role[0] == b"slave"

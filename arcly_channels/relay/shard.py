@@ -18,9 +18,9 @@ from arcly_channels.logs import Repeats
 from arcly_channels.relay import subscriber as hearing
 from arcly_channels.relay.connector import Connector
 from arcly_channels.relay.contract import Kind
-from arcly_channels.relay.inspection import Inspection, is_replica
+from arcly_channels.relay.inspection import Inspection, examine
 from arcly_channels.relay.letters import Expected, Letter
-from arcly_channels.relay.link import Link, Refusal, Reply
+from arcly_channels.relay.link import Link
 from arcly_channels.relay.office import Office
 from arcly_channels.relay.parcels import Envelope, Garbled
 from arcly_channels.relay.publisher import Publisher
@@ -142,7 +142,7 @@ class RelayShard:
         """Make a link to publish by; raise where the server would take a message for nothing."""
         link, asked = await self.dial(), time.time()
         try:
-            await asyncio.wait_for(self._check(link), hearing.TIMEOUT)
+            await asyncio.wait_for(examine(link, self._verbs), hearing.TIMEOUT)
         except asyncio.TimeoutError:
             link.abort()
             raise ConnectionError("the server does not answer") from None
@@ -151,16 +151,6 @@ class RelayShard:
             raise
         self._inspection.was_master = asked
         return link
-
-    async def _check(self, link: Link) -> None:
-        role = await _asked(link, b"ROLE")
-        if is_replica(role):
-            raise ConnectionError("the server is a replica, which passes nothing on")
-        info = await _asked(link, b"INFO", b"cluster")
-        if b"cluster_enabled:1" in (info or b"") and self._verbs is CLASSIC:
-            raise ConnectionError(
-                "the server is of a Redis Cluster, where PUBLISH costs every node: say cluster=True"
-            )
 
     def _encode(self, letter: Letter) -> bytes:
         """Return the command for a letter, and expect it back where that is how it gets here."""
@@ -304,14 +294,6 @@ class RelayShard:
     def _connectors(self) -> list[Connector]:
         both = [self.publisher.connector]
         return [*both, self.subscriber.connector] if self.is_hearing else both
-
-
-async def _asked(link: Link, *words: bytes) -> Reply:
-    """Return what the server says of itself; None where we may not ask."""
-    try:
-        return await link.ask(*words)
-    except Refusal:
-        return None
 
 
 def _is_here(letter: Letter, error: Exception) -> bool:
