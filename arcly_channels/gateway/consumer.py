@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
+from arcly_channels.conf.settings import is_under_development
 from arcly_channels.exceptions import (
     EventRefused,
     InvalidRoom,
@@ -166,12 +167,13 @@ class GatewayConsumer(SessionConsumer):
         self._gateway_session.guard.check_event(subscription)
         if not subscription.is_plain:
             return await self._handled_on_terms(subscription, event)
+        data = _data(subscription, event)
         started = perf_counter()
         try:
-            result = await getattr(self, subscription.method)(event.data)
+            result = await getattr(self, subscription.method)(data)
         finally:
             counted.add(perf_counter() - started)
-        return _reply(result, event.ref, is_v1=is_v1)
+        return _reply(subscription, result, event.ref, is_v1=is_v1)
 
     async def _handled_on_terms(self, subscription: Subscription, event: Event) -> Frame | None:
         """Do the same within limits; a handler that may run beside others is answered later."""
@@ -203,13 +205,14 @@ class GatewayConsumer(SessionConsumer):
 
     async def _finished(self, subscription: Subscription, line: Line, event: Event) -> Frame | None:
         handler, late = getattr(self, subscription.method), partial(self._end_late, subscription)
+        data = _data(subscription, event)
         started = perf_counter()
         try:
-            result = await line.call(handler, event.data, late)
+            result = await line.call(handler, data, late)
         finally:
             tally = self._gateway_session.tally
             tally.event(subscription.event).add(perf_counter() - started)
-        return _reply(result, event.ref, is_v1=self.client.is_v1)
+        return _reply(subscription, result, event.ref, is_v1=self.client.is_v1)
 
     def _line_of(self, subscription: Subscription) -> Line:
         if self._gateway_lines is None:
@@ -233,7 +236,8 @@ class GatewayConsumer(SessionConsumer):
         if isinstance(error, TimedOut):
             self._report(method, f"took longer than {error.timeout:g} s")
         if isinstance(error, EventRefused):
-            return self._error(error.code, error.message, event.ref, retry_after=error.retry_after)
+            more = {"retry_after": error.retry_after, "details": error.details}
+            return self._error(error.code, error.message, event.ref, **more)
         if isinstance(error, InvalidRoom):
             return self._error(protocol.INVALID_ROOM, error, event.ref)
         if isinstance(error, RelayError):
@@ -297,11 +301,24 @@ def _ends_a_consumer(error: BaseException) -> bool:
     return isinstance(error, (StopConsumer, AcceptConnection, DenyConnection))
 
 
-def _reply(result: Any, ref: Ref, *, is_v1: bool) -> Frame | None:
+def _data(subscription: Subscription, event: Event) -> Any:
+    """Return the data of an event as its handler takes it; raise `InvalidPayload` if it is not."""
+    return event.data if subscription.payload is None else subscription.payload.read(event)
+
+
+def _reply(subscription: Subscription, result: Any, ref: Ref, *, is_v1: bool) -> Frame | None:
     """Return what a handler's result is for the client, if it is to be told."""
     if isinstance(result, Answer):
         return result.frame(ref if is_v1 else None, is_v1=is_v1)
-    return encode_reply(result, ref) if is_v1 and ref is not None else None
+    if not is_v1 or ref is None:
+        return None
+    reply = subscription.reply
+    if reply is None:
+        return encode_reply(result, ref)
+    frame = encode_reply(reply.write(result), ref)
+    if is_under_development():
+        reply.check(result, frame)
+    return frame
 
 
 def _ref_of(text: str | None) -> Ref:
