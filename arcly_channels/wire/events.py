@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import orjson
-from django.core.serializers.json import DjangoJSONEncoder
 
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EnvelopeError
@@ -18,12 +19,18 @@ EVENT = "gateway.event"
 GAP_MESSAGE = "gateway.gap"
 """The type of what a layer tells its gateways when messages may be missing."""
 
-_django_default = DjangoJSONEncoder().default
+
+@cache
+def _django_default() -> Callable[[Any], Any]:
+    """Return what Django's encoder does; the import brings the ORM, which not everybody needs."""
+    from django.core.serializers.json import DjangoJSONEncoder
+
+    return DjangoJSONEncoder().default
 
 
 def _default(value: Any) -> Any:
     """Write what Django's encoder writes, and claims, which are read-only mappings."""
-    return dict(value) if isinstance(value, MappingProxyType) else _django_default(value)
+    return dict(value) if isinstance(value, MappingProxyType) else _django_default()(value)
 
 
 def encode_event(event: str, data: Any, *, room: str | None = None) -> Frame:
