@@ -1,4 +1,4 @@
-# make demo | demo-cluster | pictures | test | drain | faults | check | bench | format | clean. Each makes the virtual environment when it is
+# make demo | demo-cluster | pictures | test | drain | faults | check | bench | dist | check-dist | format | clean. Each makes the virtual environment when it is
 # missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster pictures test drain faults check check-js bench format clean
+.PHONY: demo demo-cluster pictures test drain faults check check-js bench dist check-dist format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,9 +57,17 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.handshake
 
+dist: $(READY)
+	rm -rf build dist *.egg-info
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+
+check-dist: $(READY)
+	$(BIN)/python -m pytest -m long tests/integration/test_packaging.py
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 build *.egg-info
+	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 build dist *.egg-info
