@@ -35,7 +35,7 @@ pictures: $(READY)
 	$(BIN)/python -m pytest -m long tests/browser/test_pictures.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not long and not alone" --numprocesses 4 --dist loadscope
+	$(BIN)/python -m pytest -m "not long and not alone" --numprocesses 4 --dist loadscope --no-loadscope-reorder
 	$(BIN)/python -m pytest -m "alone and not long"
 
 drain: $(READY)

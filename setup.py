@@ -61,7 +61,7 @@ setup(
             "pytest>=8",
             "pytest-asyncio>=0.24",
             "pytest-django>=4.8",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.8",
             "python-socketio>=5.11",
             "PyYAML>=6",
             "ruff>=0.6",
