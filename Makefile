@@ -1,6 +1,6 @@
-# make demo | demo-cluster | pictures | test | drain | faults | check | docs | bench | format | clean. Each makes the virtual
-# environment when it is missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
-# `make docs` builds the site of the documentation into build/site.
+# make demo | demo-cluster | pictures | test | drain | faults | check | docs | bench | dist | check-dist | format | clean. Each
+# makes the virtual environment when it is missing; the demos install only what they need, and take another port with
+# `make demo PORT=8001`. `make docs` builds the site of the documentation into build/site, `make dist` a release into dist.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster pictures test drain faults check check-js docs bench format clean
+.PHONY: demo demo-cluster pictures test drain faults check check-js docs bench dist check-dist format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,7 +35,7 @@ pictures: $(READY)
 	$(BIN)/python -m pytest -m long tests/browser/test_pictures.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not long and not alone" --numprocesses 4 --dist loadscope
+	$(BIN)/python -m pytest -m "not long and not alone" --numprocesses 4 --dist loadscope --no-loadscope-reorder
 	$(BIN)/python -m pytest -m "alone and not long"
 
 drain: $(READY)
@@ -61,9 +61,17 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.handshake
 
+dist: $(READY)
+	rm -rf build dist *.egg-info
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+
+check-dist: $(READY)
+	$(BIN)/python -m pytest -m long tests/integration/test_packaging.py
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 build *.egg-info
+	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 build dist *.egg-info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -10,21 +11,31 @@ HERE = Path(__file__).parent
 VERSION: dict[str, str] = {}
 exec((HERE / "arcly_channels" / "_version.py").read_text(encoding="utf-8"), VERSION)
 
+
+def readme_for_an_index() -> str:
+    """Return the README as it can be read alone: of what lies beside it, only the names stay.
+
+    An index of packages shows neither the pages of docs/ nor the pictures.
+    """
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    without_pictures = re.sub(
+        r"^!\[[^\]]*\]\((?!https?:)[^)]*\)\n\n?", "", text, flags=re.MULTILINE
+    )
+    alone = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", without_pictures)
+    return f"{alone}\nThe pages and the demo that this speaks of are in the source distribution.\n"
+
+
 setup(
     name="arcly_channels",
     version=VERSION["__version__"],
     description="A Django Channels layer and consumer mixin for real-time servers that stay up.",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description=readme_for_an_index(),
     long_description_content_type="text/markdown",
-    license="MIT",
+    license_expression="MIT",
+    author="The arcly_channels authors",
+    keywords=["django", "channels", "websocket", "asgi", "daphne", "broadcast", "backpressure"],
     packages=find_packages(include=["arcly_channels", "arcly_channels.*"]),
-    package_data={
-        "arcly_channels": [
-            "py.typed",
-            "static/arcly_channels/*",
-            "templates/admin/arcly_channels/*.html",
-        ]
-    },
+    package_data={"arcly_channels": ["py.typed", "static/**/*", "templates/**/*"]},
     python_requires=">=3.10",
     install_requires=["django>=4.2", "channels>=4.2", "orjson>=3.10"],
     extras_require={
@@ -50,10 +61,11 @@ setup(
             "pytest>=8",
             "pytest-asyncio>=0.24",
             "pytest-django>=4.8",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.8",
             "python-socketio>=5.11",
             "PyYAML>=6",
             "ruff>=0.6",
+            "setuptools>=77",
             "twine>=6",
             "types-jsonschema>=4.23",
             "types-PyYAML>=6",
@@ -64,17 +76,23 @@ setup(
         ],
     },
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Web Environment",
         "Framework :: Django",
         "Framework :: Django :: 4.2",
         "Framework :: Django :: 5.2",
         "Framework :: Django :: 6.0",
         "Framework :: AsyncIO",
-        "License :: OSI Approved :: MIT License",
+        "Intended Audience :: Developers",
+        "Operating System :: OS Independent",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Topic :: Internet :: WWW/HTTP",
+        "Topic :: System :: Networking",
         "Typing :: Typed",
     ],
 )

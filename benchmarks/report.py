@@ -23,7 +23,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 ORDER = (
     "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "typed", "idle",
     "layer", "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
-    "attackers", "relay", "scale_out", "parcels", "eight", "storm",
+    "attackers", "relay", "scale_out", "parcels", "eight", "storm", "imports",
 )
 # fmt: on
 HIGHLIGHTS = (

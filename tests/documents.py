@@ -54,6 +54,7 @@ def build_project(text: str, directory: Path) -> Path:
     A block that begins with a comment such as `# mysite/urls.py` is the file, or its end where the
     comment says so.
     """
+    directory.mkdir(exist_ok=True)
     run("-m", "django", "startproject", "mysite", str(directory))
     for _, code in _FENCE.findall(text):
         name = _FILE.match(code)

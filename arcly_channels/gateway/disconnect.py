@@ -16,11 +16,8 @@ from functools import partial
 from typing import Any
 
 from django.apps import apps
-from django.contrib.auth import get_user_model
-from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
@@ -78,6 +75,10 @@ def follow_users() -> None:
     That is at a logout, with a new password, and when a user is deactivated or deleted: where
     `save` or `delete` does it, since an update of a queryset tells nobody.
     """
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.signals import user_logged_out
+    from django.db.models.signals import post_delete, post_save
+
     user_logged_out.connect(_on_logout, dispatch_uid=__name__)
     if apps.is_installed("django.contrib.auth"):
         for model in apps.get_models():

@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from django.http import HttpRequest
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105  # The name, not a secret.
 TOKEN_SUBPROTOCOL = "bearer"  # noqa: S105
@@ -175,6 +176,8 @@ def _in_cookie(handshake: Handshake, name: str) -> Iterator[str]:
 
 def _unsigned(value: str, name: str) -> str:
     """Return what `set_signed_cookie` was given."""
+    from django.http import HttpRequest
+
     # Not by a signer of our own: the salt is Django's business, and it has changed.
     request = HttpRequest()
     request.COOKIES = {name: value}

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.core.handlers.exception import response_for_exception
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.cache import patch_vary_headers
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
@@ -30,6 +27,9 @@ from arcly_channels.identity.users import (
 )
 from arcly_channels.identity.verifier import get_verifier
 from arcly_channels.transports.base import Send
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Any, Send], Awaitable[Any]]
@@ -199,6 +199,8 @@ def _forbidden(request: HttpRequest) -> HttpResponse:
     error = PermissionDenied(MISMATCH)
     if not hasattr(settings, "ROOT_URLCONF"):
         raise error  # The middleware is called by hand, outside of a project with pages.
+    from django.core.handlers.exception import response_for_exception
+
     return response_for_exception(request, error)
 
 
@@ -208,6 +210,8 @@ def _vary(handshake: Handshake) -> list[str]:
 
 def _patched(response: HttpResponseBase, handshake: Handshake) -> HttpResponseBase:
     if handshake.varies_on:
+        from django.utils.cache import patch_vary_headers
+
         patch_vary_headers(response, _vary(handshake))
     return response
 

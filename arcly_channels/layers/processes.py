@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -89,6 +88,8 @@ class Presence:
 
 def lock_path() -> Path:
     """Return the file whose lock says that a process of this project has gateways."""
+    import tempfile
+
     return Path(tempfile.gettempdir()) / f"arcly-channels-{project_digest()}.lock"
 
 

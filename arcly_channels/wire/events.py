@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import orjson
-from django.core.serializers.json import DjangoJSONEncoder
 
 from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import EnvelopeError
@@ -22,7 +22,13 @@ EVENT = "gateway.event"
 GAP_MESSAGE = "gateway.gap"
 """The type of what a layer tells its gateways when messages may be missing."""
 
-_django_default = DjangoJSONEncoder().default
+
+@cache
+def _django_default() -> Callable[[Any], Any]:
+    """Return what Django's encoder does; the import brings the ORM, which not everybody needs."""
+    from django.core.serializers.json import DjangoJSONEncoder
+
+    return DjangoJSONEncoder().default
 
 
 def _default(value: Any) -> Any:
@@ -31,7 +37,7 @@ def _default(value: Any) -> Any:
         return dict(value)
     if hasattr(type(value), "model_dump_json"):  # That of pydantic, which need not be there.
         return orjson.Fragment(value.model_dump_json(by_alias=True))
-    return _django_default(value)
+    return _django_default()(value)
 
 
 def encode_event(event: str, data: Any, *, room: str | None = None) -> Frame:

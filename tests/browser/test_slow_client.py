@@ -15,8 +15,6 @@ from tests.servers import Server, demo_beside_stock, demo_server
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = pytest.mark.alone
-
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 RUN = 60_000
 """Milliseconds within which a broadcast of twenty seconds is over."""

@@ -15,8 +15,6 @@ from tests.clients import connected
 from tests.integration.test_outbound import SERVERS, report
 from tests.servers import Server
 
-pytestmark = pytest.mark.alone
-
 PLACES = {"TEST_ARCLY_CHANNELS": json.dumps({"MAX_CONNECTIONS": 101})}
 """One of them is for the client that watches."""
 

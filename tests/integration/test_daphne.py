@@ -36,8 +36,6 @@ from tests.integration.test_outbound import PROJECT, report, ticks
 from tests.memory import peak_memory, reset_peak_memory
 from tests.servers import Server
 
-pytestmark = pytest.mark.alone
-
 
 def daphne(application: str, *endpoint: str) -> tuple[str, ...]:
     endpoint = endpoint or ("--port", "{port}")

@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
 from tests.clients import DEADLINE, connected
 from tests.integration.test_outbound import SERVERS, report
 from tests.servers import Server
-
-pytestmark = pytest.mark.alone
 
 SOCKETS = 5
 

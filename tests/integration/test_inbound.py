@@ -23,8 +23,6 @@ from tests.integration.test_outbound import SERVERS, report
 from tests.memory import peak_memory, process_of, reset_peak_memory
 from tests.servers import Server
 
-pytestmark = pytest.mark.alone
-
 TEXT, PING = 1, 9
 UNBOUND = {"granian", "uvicorn legacy"}
 PADDING = b"x" * 125

@@ -7,8 +7,6 @@ import pytest
 from tests.integration.lines import Burst, can_slow_a_line, run_behind_line
 from tests.servers import skip_for_want_of
 
-pytestmark = pytest.mark.alone
-
 FITTING = (Burst(256, 4096, in_thread=False), Burst(256, 4096, in_thread=True))
 """1 MiB in 256 frames: as much as an outbox holds."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import arcly_channels
+from tests.servers import run
 
 PACKAGE = Path(arcly_channels.__file__).parent
 
@@ -113,3 +114,28 @@ def test_library_is_imported_by_one_file_at_most(library: set[str]) -> None:
         if not library.isdisjoint(name.split(".")[0] for name in imports(file))
     ]
     assert len(doors) <= 1
+
+
+PROBE = """
+from arcly_channels import *
+from arcly_channels.layers import LocalChannelLayer
+import sys
+print(*sys.modules)
+"""
+
+NOT_EVERYBODYS = {
+    *("daphne", "twisted", "uvicorn", "redis", "msgpack", "jwt", "cryptography", "pydantic"),
+    *("prometheus_client", "django_prometheus", "pytest", "_pytest"),
+    *("django.http", "django.db.models", "django.contrib.auth", "django.core.mail"),
+}
+
+
+def test_import_brings_nothing_that_only_some_need() -> None:
+    assert NOT_EVERYBODYS.isdisjoint(run("-c", PROBE).split())
+
+
+def test_package_by_itself_brings_none_of_its_parts() -> None:
+    loaded = run("-c", "import arcly_channels, sys; print(*sys.modules)").split()
+    assert {each for each in loaded if each.startswith("arcly_channels.")} == {
+        "arcly_channels._version"
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import arcly_channels
 
 
@@ -53,3 +55,12 @@ def test_every_error_of_the_package_is_an_arcly_error() -> None:
     errors = ("EnvelopeError", "EventRefused", "InvalidPayload", "PayloadMismatch", "Refused")
     root = arcly_channels.ArclyError
     assert all(issubclass(getattr(arcly_channels, name), root) for name in errors)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Gateway'"):
+        _ = arcly_channels.Gateway  # type: ignore[attr-defined]
+
+
+def test_public_names_are_listed_before_they_are_imported() -> None:
+    assert set(arcly_channels.__all__) <= set(dir(arcly_channels))

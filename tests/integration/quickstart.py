@@ -1,7 +1,8 @@
-"""The README: its quickstart runs."""
+"""The README's quickstart, followed word by word."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,20 @@ from tests.documents import README, blocks, build_project, section
 from tests.servers import Server
 
 
-def test_quickstart_serves_a_chat(tmp_path: Path) -> None:
+def follow(directory: Path, python: str = sys.executable, **environment: str) -> None:
+    """Make the project in a directory, serve it by a Python, and chat."""
     quickstart = section(README, "Quickstart")
-    project = build_project(quickstart, tmp_path)
+    project = build_project(quickstart, directory)
     add_view(project, next(code for code in blocks(quickstart, "python") if "# in a view" in code))
-    arguments = ("-m", "daphne", "--port", "{port}", "mysite.asgi:application")
-    environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    environment["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
     with (
-        Server(*arguments, directory=tmp_path, environment=environment, cwd=project) as server,
+        Server(
+            *("-m", "daphne", "--port", "{port}", "mysite.asgi:application"),
+            directory=directory,
+            environment=environment,
+            cwd=project,
+            python=python,
+        ) as server,
         connected(server) as ada,
         connected(server) as bob,
     ):
