@@ -1,4 +1,4 @@
-"""What the pages of the reference take from the code: `python -m website.reference` writes it.
+"""What the pages of the reference take from the code: `make reference` writes it.
 
 The text under the heading of a name is its docstring, and the heading has its signature. Tables of
 settings, codes and metrics, and the lists of what a gateway has, are made of what the code says at

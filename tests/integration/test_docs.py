@@ -50,7 +50,7 @@ def headings() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("page", [path.stem for path in sorted(REFERENCE.glob("*.md"))])
 def test_reference_is_what_the_code_says(page: str) -> None:
     text = (REFERENCE / f"{page}.md").read_text(encoding="utf-8")
-    assert text == reference.written(page), "python -m website.reference writes it anew"
+    assert text == reference.written(page), "make reference writes it anew"
 
 
 @pytest.mark.parametrize("layer", [LocalChannelLayer, RedisChannelLayer])
