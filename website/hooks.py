@@ -7,7 +7,7 @@ is in the site as Markdown, too, at its own path, and `llms.txt` says what is wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from mkdocs.structure.toc import AnchorLink
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
@@ -25,6 +26,9 @@ FIRST, REST = "index.md", "Start"
 
 _SENTENCE = re.compile(r".+?[.?](?=\s|$)")
 _MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|\*\*")
+_NAME = re.compile(r"(?<=<td><code>)\w+(?=</code>)")
+"""What a row of a table is about: on a phone, a long name is broken where it has an underscore."""
+
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 
@@ -37,6 +41,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     name = page.file.src_uri
+    if page.parent is None:  # It has no neighbours to show beside it.
+        page.meta["hide"] = ["navigation"]
     return markdown if name in OUTSIDE.values() else _relinked(markdown, join("docs", name), name)
 
 
@@ -51,10 +57,16 @@ def on_env(env: Any, config: MkDocsConfig, files: Files) -> None:
         files.append(File.generated(config, name, content="\n\n".join(content) + "\n"))
 
 
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> None:
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    for entry in _entries(page.toc):
+        entry.title = re.sub(r"\(.+\)$", "()", entry.title)  # Of a signature, the name.
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     path = Path(config.site_dir, page.file.src_uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page.markdown or "", encoding="utf-8")
+    return _NAME.sub(lambda found: found[0].replace("_", "_<wbr>"), output)
 
 
 def first_sentence(markdown: str) -> str:
@@ -62,6 +74,13 @@ def first_sentence(markdown: str) -> str:
     paragraph = markdown.split("\n\n")[1]
     sentence = _SENTENCE.match(" ".join(paragraph.split()))
     return _MARKUP.sub(lambda found: found[1] or "", sentence[0]) if sentence else ""
+
+
+def _entries(entries: Iterable[AnchorLink]) -> Iterator[AnchorLink]:
+    """Yield the entries of a table of contents, at every depth."""
+    for entry in entries:
+        yield entry
+        yield from _entries(entry.children)
 
 
 def _from(page: Page | None) -> Iterator[Page]:
