@@ -66,7 +66,12 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     path = Path(config.site_dir, page.file.src_uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page.markdown or "", encoding="utf-8")
-    return _NAME.sub(lambda found: found[0].replace("_", "_<wbr>"), output)
+    broken = _NAME.sub(lambda found: found[0].replace("_", "_<wbr>"), output)
+    return _with_named_search(broken)
+
+
+def on_post_template(output: str, template_name: str, config: MkDocsConfig) -> str:
+    return _with_named_search(output)
 
 
 def first_sentence(markdown: str) -> str:
@@ -74,6 +79,11 @@ def first_sentence(markdown: str) -> str:
     paragraph = markdown.split("\n\n")[1]
     sentence = _SENTENCE.match(" ".join(paragraph.split()))
     return _MARKUP.sub(lambda found: found[1] or "", sentence[0]) if sentence else ""
+
+
+def _with_named_search(output: str) -> str:
+    """Return a page whose search, a dialog for screen readers, has the name that it lacks."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
 
 
 def _entries(entries: Iterable[AnchorLink]) -> Iterator[AnchorLink]:

@@ -53,7 +53,8 @@ async def test_handler_of_the_docstring_is_limited(layer: LocalChannelLayer) -> 
         if line.startswith("## `subscribe(")
     )
     search = example("gateway", heading, subscribe=subscribe, look_for=look_for)["search"]
-    gateway = type("Search", (GatewayConsumer,), {"search": search}).as_asgi()
+    made: Any = type("Search", (GatewayConsumer,), {"search": search})
+    gateway = made.as_asgi()
     for claims, answer in (({"sub": "ann", "role": "member"}, "found"), ({"sub": "bob"}, "error")):
         async with connected(gateway, claims=claims) as client:
             await client.send("search", "tea")
@@ -130,7 +131,7 @@ async def test_page_of_another_subdomain_opens_no_socket(identity: Any) -> None:
 
 
 async def test_gateway_asks_for_roles_and_permissions(layer: LocalChannelLayer) -> None:
-    names = {"GatewayConsumer": GatewayConsumer, "subscribe": subscribe}
+    names: dict[str, Any] = {"GatewayConsumer": GatewayConsumer, "subscribe": subscribe}
     orders = example("identity", "What a gateway asks", **names)["Orders"].as_asgi()
     clerk = {"sub": "ann", "role": "clerk", "perms": ["orders:read"]}
     async with connected(orders, claims=clerk) as client:
