@@ -71,9 +71,9 @@ class GatewayConsumer(SessionConsumer):
     To override: `authorize` and `may_join`, which say no by raising; `on_connect`, `on_disconnect`,
     `on_refresh` and `on_gap`. To call: `emit`, `broadcast`, `broadcast_to_room`, `join_room`,
     `leave_room`, and `close` of Channels, which sends what is waiting first. To read: `id`,
-    `client`, `claims`, `tenant`, and whatever a consumer has, as `scope`. To set on the class:
-    `require_claims`, `require_tenant`, `required_roles`, `required_perms`, `room_namespace` and
-    `sends`. Whatever else is listed here is how it works, and nothing to call.
+    `client`, `claims`, `tenant`, `disconnect_reason`, and whatever a consumer has, as `scope`. To
+    set on the class: `require_claims`, `require_tenant`, `required_roles`, `required_perms`,
+    `room_namespace` and `sends`. Whatever else is listed here is how it works, and nothing to call.
 
     Everything sent to the client, by these methods or by those of Channels, passes its bounded
     outbox in the order of the calls. Its layer, `channel_layer_alias`, has to be one of ours;

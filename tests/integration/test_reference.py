@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path
 
 from arcly_channels import GatewayConsumer, subscribe
+from arcly_channels.gateway.declaration import ATTRIBUTES, HOOKS
 from arcly_channels.identity import IdentityMiddlewareStack, SameHostOriginValidator
 from arcly_channels.identity.tokens import issue_token
 from arcly_channels.layers import LocalChannelLayer, RedisChannelLayer
 from tests.documents import DOCS, blocks, section
 from tests.gateways import Socket, connected
+from website.reference import TO_CALL, TO_READ
 
 REFERENCE = DOCS / "reference"
 SECRET = "a secret of the tests, of 32 characters"
@@ -41,6 +44,11 @@ async def test_gateway_of_its_docstring_chats(layer: LocalChannelLayer) -> None:
                 assert (await ada.receive_event())[0] == answer
             assert await bob.receive_event() == ("message.receive", "Hello")
         assert await ada.receive_event() == ("left", you["you"])
+
+
+def test_docstring_of_a_gateway_names_all_that_is_there_to_use() -> None:
+    said = set(re.findall(r"`(\w+)`", GatewayConsumer.__doc__ or ""))
+    assert {*HOOKS, *ATTRIBUTES, *TO_CALL, *TO_READ} <= said
 
 
 async def test_handler_of_the_docstring_is_limited(layer: LocalChannelLayer) -> None:
