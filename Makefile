@@ -1,6 +1,7 @@
-# make demo | demo-cluster | pictures | test | drain | faults | check | docs | bench | dist | check-dist | format | clean. Each
-# makes the virtual environment when it is missing; the demos install only what they need, and take another port with
-# `make demo PORT=8001`. `make docs` builds the site of the documentation into build/site, `make dist` a release into dist.
+# make demo | demo-cluster | pictures | test | drain | faults | tutorial | check | docs | reference | bench | dist | check-dist
+# | format | clean. Each makes the virtual environment when it is missing; the demos install only what they need, and take
+# another port with `make demo PORT=8001`. `make docs` builds the site of the documentation into build/site, `make reference`
+# writes into docs/reference what the code says, and `make dist` a release into dist.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
@@ -9,7 +10,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster pictures test drain faults check check-js docs bench dist check-dist format clean
+.PHONY: demo demo-cluster pictures test drain faults tutorial check check-js docs reference bench dist check-dist format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +45,9 @@ drain: $(READY)
 faults: $(READY)
 	$(BIN)/python -m pytest -m long -s tests/integration/test_relay_*.py
 
+tutorial: $(READY)
+	$(BIN)/python -m pytest -m long -s tests/browser/test_tutorial.py
+
 check: $(READY) check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -53,6 +57,9 @@ check-js:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_READY) && npm run --prefix tests/js --silent check; \
 		elif [ "$$ARCLY_REQUIRE_ALL" = 1 ]; then echo 'npm is missing, and ARCLY_REQUIRE_ALL=1'; exit 1; \
 		else echo 'gateway.js is not checked: npm is missing'; fi
+
+reference: $(READY)
+	PYTHONPATH=. $(BIN)/python -m website.reference
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet

@@ -1,5 +1,11 @@
 """A Django Channels layer and consumer mixin for real-time servers that stay up.
 
+Begin with `help(GatewayConsumer)`: a class of yours, made once for each connected client.
+`subscribe` marks the methods that handle its events. From anywhere else in Django, `broadcast` and
+`broadcast_to_room` send events, `send_to` to one client, and `disconnect_user` makes somebody go;
+each has a twin with an `a` before its name, for async code. Errors are one tree, `ArclyError`.
+The layers are in `arcly_channels.layers`, claims and tenants in `arcly_channels.identity`.
+
 A name is imported when it is first asked for, so a task that only broadcasts loads no gateway.
 """
 

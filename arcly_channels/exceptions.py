@@ -13,11 +13,11 @@ class ArclyError(Exception):
 
 
 class EnvelopeError(ArclyError, ValueError):
-    """A payload cannot be written as JSON, or is too large. Nothing was sent to anybody.
+    """A payload cannot be written as JSON, or is larger than `MAX_FRAME_BYTES`. Nobody got it.
 
-    `path` names the offending value from the payload's root, as in `data.items[3]['a b'].price`. It
-    is one short line, whatever the keys are; where finding the value would take long, it ends
-    in `…` above it.
+    `path` names the offending value from the payload's root, as in `data.items[3]['a b'].price`,
+    and `problem` says what is wrong with it. The path is one short line, whatever the keys are;
+    where finding the value would take long, it ends in `…` above it. A `ValueError`, too.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -48,14 +48,18 @@ class MalformedFrame(ArclyError, ValueError):
 
 
 class InvalidRoom(ArclyError, ValueError):
-    """A room name that is not a string of 1 to 200 characters, and at most 400 bytes."""
+    """A room name that is not a string of 1 to 200 characters and at most 400 bytes of UTF-8.
+
+    A `ValueError`, too.
+    """
 
 
 class Refused(ArclyError):
-    """Raised in `GatewayConsumer.authorize` to turn a client away before its socket is accepted.
+    """Raise it in `GatewayConsumer.authorize` to turn a client away before its socket is accepted.
 
-    `code` is a close code of `close_codes` or of your own: 1000 or 3000 to 4999, which is what an
-    application may send, or else `ValueError`. `reason` is a short word for the client and the log.
+    The client gets status 403, or `gateway:bye` and the close code if it offers `arcly.v1`. `code`
+    is a `CloseCode` or one of your own: 1000 or 3000 to 4999, which is what an application may
+    send, or else `ValueError`. `reason` is a short word for the client and the log.
     """
 
     def __init__(self, code: int, reason: str = "") -> None:
@@ -91,10 +95,11 @@ class HandshakeTimedOut(Refused):
 
 
 class EventRefused(ArclyError):
-    """An event from a client is not for that client to send, or not in that form.
+    """Raise it in a handler to refuse an event: not for that client to send, or not in that form.
 
     The client gets an `error` event with `code` and `message`, each cut to 4,096 characters, and
-    with `retry_after`, the seconds after which it is worth to try again, where that is given.
+    with `retry_after`, the seconds after which it is worth to try again, where that is given. The
+    socket stays open.
     """
 
     def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
@@ -118,8 +123,9 @@ class Detail(TypedDict):
 class InvalidPayload(EventRefused):
     """The data of an event is not what its handler takes, whose annotation says that.
 
-    A handler may raise it as well, for faults that a type cannot know of.
-    The client gets an `error` event with the code `invalid_payload` and with these `details`.
+    A handler may raise it as well, for what a type cannot know: `details` are dicts with a `path`,
+    as in `data.items[3].price`, and a `message`. The client gets them in an `error` event, with the
+    code `invalid_payload`. An `EventRefused`; see `docs/how-to/typed-events.md`.
     """
 
     def __init__(self, details: Iterable[Detail]) -> None:
@@ -131,9 +137,10 @@ class InvalidPayload(EventRefused):
 
 
 class PayloadMismatch(ArclyError, TypeError):
-    """A gateway is about to send what it says it does not. Nothing was sent.
+    """A gateway is about to send what it does not say: in `sends`, or as what a handler returns.
 
-    Raised in development and tests only. `where` that is said, and `details` of what is wrong.
+    Raised in development and in tests only; nothing was sent. `where` names the place that says it,
+    and `details` what is wrong. A `TypeError`, too.
     """
 
     def __init__(self, where: str, details: Iterable[Detail] = ()) -> None:
@@ -157,7 +164,8 @@ class SlowConsumer(ArclyError):
 class LoopStalled(ArclyError, TimeoutError):
     """A thread's frames were not taken: the event loop that holds the sockets is blocked.
 
-    Nothing of the call that raised this was sent to the clients of that loop.
+    Nothing of the call that raised this was sent to the clients of that loop. A
+    `TimeoutError`, too.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -169,11 +177,14 @@ class LoopStalled(ArclyError, TimeoutError):
 
 
 class RelayError(ArclyError):
-    """What was for other processes, too, has not reached them for certain."""
+    """What was for other processes, too, has not reached them for certain: the root of three."""
 
 
 class RelayUnavailable(RelayError, ConnectionError):
-    """There is no link to the other processes: nothing was sent to them."""
+    """There is no link to the other processes, and nothing was sent to them; `why` says more.
+
+    A `ConnectionError`, too.
+    """
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the relay cannot be reached, and nothing was sent: {why}")
@@ -181,9 +192,10 @@ class RelayUnavailable(RelayError, ConnectionError):
 
 
 class RelayOutcomeUnknown(RelayError, TimeoutError):
-    """It was sent to the relay, which has not said that it came: it may arrive, or not.
+    """It was sent to the relay, and no answer came within a second: it may arrive, or not.
 
-    Nothing is sent again, since what comes twice is worse. Where it may come twice, do so yourself.
+    Nothing is sent again by itself, since what comes twice is worse. Where it may come twice, do so
+    yourself. A `TimeoutError`, too.
     """
 
     def __init__(self, why: str) -> None:
@@ -192,7 +204,10 @@ class RelayOutcomeUnknown(RelayError, TimeoutError):
 
 
 class RelayUnanswered(RelayError, TimeoutError):
-    """Some processes gave no answer in time. `answers` are those of the others."""
+    """Some processes gave no answer to a question in time.
+
+    `answers` are those of the others, `missing` is how many did not. A `TimeoutError`, too.
+    """
 
     def __init__(self, answers: list[object], missing: int) -> None:
         super().__init__(f"{missing} of {missing + len(answers)} processes gave no answer in time")

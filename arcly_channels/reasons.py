@@ -14,7 +14,7 @@ _CUT = 1006
 
 
 class DisconnectReason(str, enum.Enum):
-    """Why a connection ended."""
+    """Why a connection ended: for handlers, the log and a metric; a string, too."""
 
     __str__ = str.__str__
     """The word, whatever this Python makes of the members of an enum in an f-string."""

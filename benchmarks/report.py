@@ -40,6 +40,16 @@ _NAMED = (
 )
 
 
+BARS = (
+    ("fanout", "one broadcast", "Deliveries per second"),
+    ("bursts", "100 broadcasts", "Deliveries per second, when there is more to say"),
+    ("latency", "broadcast of the server, max", "How late a broadcast is at most"),
+    ("loop_delay", "longest delay", "How long one broadcast holds up everybody else"),
+    ("scale_out", "2 processes", "Deliveries per second of two processes"),
+)
+"""The charts with bars: of which benchmark, what is in the measure's title, and the chart's own."""
+
+
 def load(directory: Path) -> dict[str, dict[str, Any]]:
     """The results that are there, in the order of the report."""
     paths = {name: directory / f"{name}.json" for name in ORDER}
@@ -115,14 +125,15 @@ def write_between_markers(page: Path, text: str) -> None:
 def write_charts(docs: Path, results: dict[str, dict[str, Any]]) -> None:
     """The charts whose results are there."""
     docs.mkdir(parents=True, exist_ok=True)
-    ours = [peers.OURS_ON_DAPHNE.name, peers.OURS_ON_UVICORN.name]
-    if "fanout" in results:
-        measure = results["fanout"]["measures"][0]
-        values = {peer: spread["median"] for peer, spread in measure["spreads"].items()}
-        svg = charts.bars(
-            "Deliveries per second", f"{measure['title']}; server on one core", values, ours
-        )
-        (docs / "fanout.svg").write_text(svg)
+    kinds = (peers.OURS_ON_DAPHNE, peers.OURS_ON_UVICORN, peers.OURS_OVER_REDIS)
+    ours = [kind.name for kind in kinds]
+    for name, what, title in BARS:
+        if name in results:
+            measure = next(each for each in results[name]["measures"] if what in each["title"])
+            values = {peer: spread["median"] for peer, spread in measure["spreads"].items()}
+            about = f"{measure['title']} ({measure['unit']}); server on one core"
+            svg = charts.bars(title, about, values, ours)
+            (docs / f"{name.replace('_', '-')}.svg").write_text(svg)
     if "stalled" in results:
         series = results["stalled"]["series"]
         shown = [peers.OURS_ON_DAPHNE.name, peers.STOCK_ON_DAPHNE.name]

@@ -34,7 +34,12 @@ def section(document: Path, heading: str) -> str:
 
 def blocks(text: str, language: str) -> list[str]:
     """Return the code blocks of one language."""
-    return [code for name, code in _FENCE.findall(text) if name == language]
+    return [code for name, code in snippets(text) if name == language]
+
+
+def snippets(text: str) -> list[tuple[str, str]]:
+    """Return all code blocks, each after its language, in their order."""
+    return _FENCE.findall(text)
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -56,11 +61,16 @@ def build_project(text: str, directory: Path) -> Path:
     """
     directory.mkdir(exist_ok=True)
     run("-m", "django", "startproject", "mysite", str(directory))
-    for _, code in _FENCE.findall(text):
-        name = _FILE.match(code)
-        if name is not None:
-            path = directory / name[1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a" if name[2] else "w", encoding="utf-8") as file:
-                file.write(code)
+    for _, code in snippets(text):
+        write_file(code, directory)
     return directory
+
+
+def write_file(code: str, directory: Path) -> None:
+    """Write the file that a code block is, or its end, if it is one."""
+    name = _FILE.match(code)
+    if name is not None:
+        path = directory / name[1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if name[2] else "w", encoding="utf-8") as file:
+            file.write(code)

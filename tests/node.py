@@ -12,6 +12,7 @@ from tests.servers import ROOT, require, skip_for_want_of
 
 JS = ROOT / "tests" / "js"
 CLIENT = ROOT / "arcly_channels" / "static" / "arcly_channels"
+BUNDLE = ("--bundle", "--jsx=automatic", "--format=esm")
 OLDEST = 20
 DEADLINE = 300.0
 """Seconds for what is done by Node or npm; each takes far less, also on a busy machine."""
@@ -45,8 +46,7 @@ def installed(file: str) -> Path:
 def bundle(source: Path, target: Path) -> None:
     """Put a script and all that it imports into one file."""
     esbuild = installed("esbuild/bin/esbuild")
-    options = ("--bundle", "--jsx=automatic", "--format=esm", "--log-level=error")
-    command = (str(esbuild), source.name, *options, f"--outfile={target}")
+    command = (str(esbuild), source.name, *BUNDLE, "--log-level=error", f"--outfile={target}")
     run(*command, cwd=source.parent, environment={"NODE_PATH": str(packages())})
 
 

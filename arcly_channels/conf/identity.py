@@ -48,7 +48,7 @@ class Jwt:
     """The setting `JWT`: which tokens are believed, and where they are looked for."""
 
     keys: tuple[JwtKey, ...]
-    """All of them verify, so a previous key stays here for as long as its tokens live."""
+    """The keys; all of them verify, so a previous one stays here for as long as its tokens live."""
     issuer: str | None = None
     """The `iss` that tokens must have; None believes any."""
     audience: tuple[str, ...] = ()

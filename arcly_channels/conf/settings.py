@@ -53,47 +53,63 @@ class Settings:
     EVICTION_GRACE: float = _number(1.0)
     """How long a closing connection may take to read what waits for it."""
     STALL_TIMEOUT: float = _number(30)
-    """How long a client may take nothing of what waits for it before it is evicted."""
+    """How long a client may take nothing of what waits for it before it is evicted; with 4012 if
+    its system is silent, too."""
     INBOUND_BUFFER: int = _number(64, whole=True)
     """How many frames from one client may wait for its consumer before Daphne stops reading."""
     INBOUND_BUFFER_BYTES: int = _number(256 * 1024, whole=True)
     """How many bytes from one client may wait for its consumer before Daphne stops reading."""
     MAX_MESSAGE_BYTES: int = _number(1024 * 1024, whole=True)
-    """How large one inbound message may be; who sends a larger one is closed with 1009."""
+    """How large one inbound message may be, on every server; who sends a larger one is closed with
+    1009."""
     RATE_LIMIT: limits.RateLimit = dataclasses.field(
         default=limits.RateLimit(),
         metadata={"complaints": limits.rate_complaints, "read": limits.read_rate_limit},
     )
-    """What one client may send in the long run; who goes on beyond it is closed with 4429."""
+    """What one client may send in a second in the long run, and how many seconds' worth at once.
+
+    After `ERRORS` frames that were too many, or malformed, it is closed with 4429; one a second is
+    forgiven. Pings count as events, as do pongs that nobody asked for and fragments of less than
+    128 bytes. 0 for any, but `BURST`, or for all, is no limit.
+    """
     MAX_CONNECTIONS: int = _number(0, whole=True)
     """How many connections all gateways of a process may have; 0 is no limit."""
     MAX_CONNECTIONS_PER_USER: int = _number(0, whole=True)
     """How many of those may have claims of the same `sub`, in one tenant; 0 is no limit."""
     MAX_CONNECTIONS_PER_ADDRESS: int = _number(0, whole=True)
-    """How many of those may come from one IPv4 address or IPv6 /64 network; 0 is no limit."""
+    """How many of those may come from one IPv4 address or one IPv6 /64 network; 0 is no limit. See
+    `docs/how-to/deployment.md#limits`."""
     TRUSTED_PROXIES: Any = dataclasses.field(
         default=(), metadata={"complaints": limits.proxies_complaints, "read": limits.read_proxies}
     )
-    """The networks whose `X-Forwarded-For` says where a client comes from."""
+    """Networks, such as `"10.0.0.0/8"`, whose `X-Forwarded-For` says where a client comes from;
+    `"unix"` is whoever comes by a unix socket."""
     HANDSHAKE_TIMEOUT: float = _number(10)
-    """How long `authorize`, and then `on_connect`, may take; 0 is for ever."""
+    """How long `authorize`, and then `on_connect`, may take before they are cancelled and the
+    client is turned away; 0 is for ever."""
     MAX_ROOMS_PER_CONNECTION: int = _number(100, whole=True)
     """How many rooms one client may be in at a time; 0 is no limit."""
     PING_INTERVAL: float = _number(20)
-    """How often a client is asked for a sign of life where its answer shows; 0 is never."""
+    """How often a client is asked for a sign of life: all clients on Daphne, those of `arcly.v1`
+    everywhere. 0 is never."""
     IDLE_TIMEOUT: float = _number(60)
-    """How long a client that is asked may give no sign of life; 0 is for ever."""
+    """How long a client that is asked may give no sign of life before it is closed with 4012; 0 is
+    for ever."""
     RECONNECT_RATE: float = _number(500, least=1)
-    """How many clients should come back in a second after a restart; `arcly.v1` tells them."""
+    """How many clients should come back in a second when all had to go: `arcly.v1` tells them over
+    which time."""
     DRAIN_DEADLINE: float = _number(10)
-    """How long a server that ends waits for `on_disconnect` and for clients to take their close."""
+    """How long a server that is told to end waits for `on_disconnect` and for clients to take their
+    close; handlers are cancelled after a second of it. 0 waits for nobody. See
+    `docs/how-to/deployment.md#restart`."""
     WATCH_KEY: str | None = dataclasses.field(default=None, metadata=_KEY)
     """What `manage.py gateway_top` shows instead of a login; without it, only staff may look."""
     JWT: identity.Jwt | None = dataclasses.field(
         default=None,
         metadata={"complaints": identity.jwt_complaints, "read": identity.read_jwt},
     )
-    """Which tokens are believed; without it, none is looked for."""
+    """Which tokens are believed; without it, none is looked for. See
+    `docs/reference/identity.md#tokens`."""
     QUERY_TOKENS: bool = dataclasses.field(default=True, metadata=_SWITCH)
     """Whether a WebSocket's token may be in its URL, which proxies and servers log."""
     TOKEN_GRACE: float = _number(0)
@@ -103,7 +119,7 @@ class Settings:
     )
     """Where there is no token: makes claims of the logged-in user. True makes the usual ones."""
     DISCONNECT_ON_LOGOUT: bool = dataclasses.field(default=True, metadata=_SWITCH)
-    """Whether sockets end with the sessions of users who have claims by CLAIMS_FROM_USER."""
+    """Whether sockets end with the sessions of users who have claims by `CLAIMS_FROM_USER`."""
     TENANTS: Any = dataclasses.field(
         default=(), metadata={"complaints": identity.tenants_complaints}
     )
@@ -117,7 +133,7 @@ class Settings:
     )
     """The tenant of a request that names no known one."""
     TENANT_CACHE_SECONDS: float = _number(60)
-    """How old what the callable in TENANTS returned may become."""
+    """How old what the callable in `TENANTS` returned may become."""
 
 
 class Problem(NamedTuple):

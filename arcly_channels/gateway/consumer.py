@@ -34,24 +34,51 @@ from arcly_channels.wire.envelope import Event, Frame, Ref, decode, escaped
 
 
 class GatewayConsumer(SessionConsumer):
-    """One connected client, and what happens to it.
+    """One connected client, and what happens to it: a consumer of Channels, routed as any other.
 
-    Use it alone, or before any of Channels' async websocket consumers; after one, it gives that
-    the bounded outbox and the life of a connection, and leaves the frames to it. Events from the
-    client go to the methods marked with `@subscribe`, one at a time unless that says otherwise.
-    Everything sent to it, by these methods or by those of Channels, passes its outbox in the order
-    of the calls.
+    Each event from the client, `{"event": …, "data": …}`, goes to the method that is marked with
+    its name, one at a time unless that says otherwise:
 
-    A client that is refused before its socket is accepted gets status 403, or `gateway:bye` if it
-    offers `arcly.v1`: with 4401 when claims are needed and there are none, with 1012 when the
-    server is about to end, with 4403 otherwise.
+        from arcly_channels import EventRefused, GatewayConsumer, subscribe
+
+
+        class Chat(GatewayConsumer):
+            async def on_connect(self):
+                await self.join_room("lobby")
+                await self.emit("welcome", {"you": self.id})
+
+            @subscribe("message.send")
+            async def message(self, text):
+                if not isinstance(text, str):
+                    raise EventRefused("invalid_text", "Send a string.")
+                await self.broadcast_to_room("lobby", "message.receive", text)
+
+            async def on_disconnect(self, code):
+                await self.broadcast_to_room("lobby", "left", self.id)
+
+    To override: `authorize` and `may_join`, which say no by raising; `on_connect`, `on_disconnect`,
+    `on_refresh` and `on_gap`. To call: `emit`, `broadcast`, `broadcast_to_room`, `join_room`,
+    `leave_room`, and `close` of Channels, which sends what is waiting first. To read: `id`,
+    `client`, `claims`, `tenant`, `disconnect_reason`, and whatever a consumer has, as `scope`. To
+    set on the class: `require_claims`, `require_tenant`, `required_roles`, `required_perms`,
+    `room_namespace` and `sends`. Whatever else is listed here is how it works, and nothing to call.
+
+    Everything sent to the client, by these methods or by those of Channels, passes its bounded
+    outbox in the order of the calls. Its layer, `channel_layer_alias`, has to be one of ours;
+    another raises `ImproperlyConfigured`. A client that is refused before its socket is accepted
+    gets status 403, or `gateway:bye` if it offers `arcly.v1`: with 4401 when claims are needed and
+    there are none, with 1012 when the server is about to end, with 4403 otherwise.
+
+    Use it alone, or before any of Channels' async websocket consumers. After one, as in
+    `class Feed(AsyncJsonWebsocketConsumer, GatewayConsumer)`, it leaves the frames to that, and
+    gives it all the rest: the bounded outbox, identity, rooms, the hooks.
     """
 
     # What a gateway calls
 
     @property
     def client(self) -> ClientHandle:
-        """The handle to this client, safe to keep; there is none before the socket is accepted."""
+        """The `ClientHandle` to keep; there is none before the socket is accepted."""
         client = self._gateway_session.client
         if client is None:
             raise RuntimeError("there is no client before its socket is accepted; see on_connect")
@@ -59,7 +86,7 @@ class GatewayConsumer(SessionConsumer):
 
     @property
     def id(self) -> int:
-        """The id of this connection, which no other of this process has."""
+        """The number of this connection, which no other of this process has."""
         return self.client.id
 
     async def emit(self, event: str, data: Any = None) -> None:
@@ -69,7 +96,7 @@ class GatewayConsumer(SessionConsumer):
     async def broadcast(
         self, event: str, data: Any = None, *, exclude_self: bool = False, all_tenants: bool = False
     ) -> None:
-        """Send an event to every client of this tenant; see `ClientHandle`."""
+        """Send an event to every client of this tenant, itself included; see `ClientHandle`."""
         await self.client.broadcast(event, data, exclude_self=exclude_self, all_tenants=all_tenants)
 
     async def broadcast_to_room(
@@ -92,6 +119,7 @@ class GatewayConsumer(SessionConsumer):
         """Decide whether the client may put itself into `room`; raise `EventRefused` to say no.
 
         Asked for `gateway:join`, which clients of `arcly.v1` may send. By default none may.
+        Whatever it returns is a `TypeError`, as with `authorize`.
         """
         raise EventRefused(protocol.FORBIDDEN, "this gateway says itself who joins which room")
 

@@ -31,9 +31,10 @@ _TENANT = CloseCode.FORBIDDEN, "the tenant was disconnected"
 
 
 def disconnect_user(sub: object, *, tenant: TenantLike | None = None) -> int:
-    """Close every socket whose claims have this `sub`: those of `tenant`, or all for None.
+    """Close every socket whose claims have this `sub`, with 4401.
 
-    A user object stands for the `sub` that `CLAIMS_FROM_USER` gives it, or else for its key.
+    Those of `tenant`, or whatever the tenant for None. A user object stands for the `sub` of the
+    claims that `CLAIMS_FROM_USER` makes of it, or else for its primary key.
     """
     subject = subject_of(sub) if _is_user(sub) else _name(sub, "sub")
     if subject is None:
@@ -50,7 +51,10 @@ async def adisconnect_user(sub: object, *, tenant: TenantLike | None = None) -> 
 
 
 def disconnect_token(jti: object) -> int:
-    """Close every socket that came with the token of this `jti`, or was ever refreshed by it."""
+    """Close every socket that has had the token of this `jti`, with 4401.
+
+    Whether it came with that token, or was refreshed by it later.
+    """
     return close_group_now(_checked(token_group(_name(jti, "jti"))), *_TOKEN)
 
 
@@ -60,7 +64,10 @@ async def adisconnect_token(jti: object) -> int:
 
 
 def disconnect_tenant(tenant: TenantLike) -> int:
-    """Close every socket of a tenant. Its clients may come back: see `TenantRegistry.suspend`."""
+    """Close every socket of a tenant, given as its id or as an object with one, with 4403.
+
+    Its clients may come back: see `TenantRegistry.suspend`.
+    """
     return close_group_now(_checked(_lobby(tenant)), *_TENANT)
 
 

@@ -48,20 +48,23 @@ class SessionConsumer(ReportingConsumer):
     """
 
     require_claims: ClassVar[bool] = False
-    """Whether anonymous clients are refused. Roles and permissions imply it."""
+    """Whether anonymous clients are refused, with 4401. Roles and permissions imply it."""
     require_tenant: ClassVar[bool | None] = None
-    """Whether clients without a tenant are refused; None means as soon as there is tenancy."""
+    """Whether clients without a tenant are refused, with 4403; None, the default, means as soon as
+    the settings have a `TENANT_STRATEGY`."""
     required_roles: ClassVar[str | Collection[str]] = ()
-    """The roles of which a client must have one."""
+    """The roles of which a client must have one, or is refused with 4403: a string or several."""
     required_perms: ClassVar[str | Collection[str]] = ()
-    """The permissions, each `resource:action`, that a client must have all of."""
+    """The permissions, each `resource:action`, all of which a client must have; the same."""
     room_namespace: ClassVar[str | None] = None
-    """What tells the rooms of this gateway from those of others that have another, or none."""
+    """None, the default, or a string: only gateways that have the same share their rooms. With None
+    they are shared by all gateways of the layer that have none. `broadcast` knows no namespaces."""
     sends: ClassVar[Mapping[str, Any]] = {}
     """The type of the data of each event that it sends, as in `{"message.receive": Message}`.
 
     In development and tests, any other event or data raises `PayloadMismatch`; those of the bases
-    count, too. Where nothing is said, everything may be sent.
+    count, too. Empty, the default, it may send anything; see
+    `docs/how-to/typed-events.md#what-is-sent`.
     """
 
     scope: dict[str, Any]
@@ -97,8 +100,10 @@ class SessionConsumer(ReportingConsumer):
     async def authorize(self) -> None:
         """Decide about a client before its socket is accepted; raise `Refused` to say no.
 
-        Asked again when the client brings a fresh token, with the new `claims`: to refuse leaves it
-        with the old ones.
+        It returns nothing: whatever it returns is a `TypeError`, lest `return False` let somebody
+        in. What the class requires was looked at before; `id` and `client` do not exist yet. Asked
+        again when the client brings a fresh token, with the new `claims`: to refuse leaves it with
+        the old ones.
         """
 
     async def on_connect(self) -> None:
@@ -110,21 +115,24 @@ class SessionConsumer(ReportingConsumer):
     async def on_gap(self, gap: Gap) -> None:
         """Act on messages that may be missing: send the client what is true now, say.
 
-        Called when the way to the other processes was broken, and works again. A client of
-        `arcly.v1` has been told by then; see `RedisChannelLayer`.
+        Called when the way to the other processes was broken, and works again. `gap.since` and
+        `gap.until` are Unix times, `gap.why` is for the log. A client of `arcly.v1` has got
+        `gateway:gap` by then. Only with a layer of several processes, and its `on_gap="notify"`.
         """
 
     async def on_disconnect(self, code: int) -> None:
         """Say goodbye, just before the client is unregistered.
 
-        Runs exactly once per accepted socket, however it ended; `code` is the close code that this
-        side chose (as 4008 for a slow consumer) or else the peer's, 1011 after an error, and 1012
-        when the server shuts down.
+        Runs exactly once per accepted socket, however it ended. `code` is the close code that this
+        side chose (as 4008 for a slow consumer) or else the peer's; 1000 after a `StopConsumer`,
+        1011 after an exception, 1012 when the server shuts down: it waits for this, within
+        `DRAIN_DEADLINE`. `disconnect_reason` says why in a word. What was kept of the client's
+        handle speaks once more here, to tell the others.
         """
 
     @property
     def disconnect_reason(self) -> DisconnectReason | None:
-        """Why the connection ended, in `on_disconnect`; None before."""
+        """Why the connection ended, in `on_disconnect`: a `DisconnectReason`; None before."""
         return self._gateway_session.disconnect_reason
 
     # The life of a connection

@@ -22,9 +22,10 @@ from arcly_channels.wire.events import EVENT, encode_event
 def broadcast(
     event: str, data: Any = None, *, tenant: TenantLike | None = None, all_tenants: bool = False
 ) -> None:
-    """Send an event to every client of `tenant`: without tenancy, to everyone.
+    """Send an event to every client of `tenant`.
 
-    `tenant=None` reaches the clients that have none; `all_tenants` reaches them all.
+    `tenant=None` reaches the clients that have none, which is everyone without tenancy;
+    `all_tenants` reaches them all.
     """
     group = None if all_tenants else lobby_name(tenant)
     _layer().publish_now(group, encode_event(event, data))
@@ -46,7 +47,10 @@ def broadcast_to_room(
     tenant: TenantLike | None = None,
     namespace: str | None = None,
 ) -> None:
-    """Send an event to every client in `room` of `tenant`; `namespace` is a `room_namespace`."""
+    """Send an event to every client in `room` of `tenant`.
+
+    `namespace` is the `room_namespace` of the gateways that the room is of.
+    """
     group = group_name(room, tenant, namespace=namespace)
     _layer().publish_now(group, encode_event(event, data, room=room))
 
@@ -77,8 +81,8 @@ async def asend_to(channel_name: str, event: str, data: Any = None) -> None:
 def room_size(room: str, *, tenant: TenantLike | None = None, namespace: str | None = None) -> int:
     """Return how many clients are in `room` of `tenant`, in all processes.
 
-    The others are asked; raises `RelayUnanswered` when one gives no answer within a second. Not for
-    a running event loop, where this is a `RuntimeError`.
+    The others are asked; raises `RelayUnanswered` when one gives no answer within a second. The
+    plain function is not for a running event loop, where it is a `RuntimeError`.
     """
     return async_to_sync(aroom_size)(room, tenant=tenant, namespace=namespace)
 
@@ -91,7 +95,7 @@ async def aroom_size(
 
 
 def connection_count() -> int:
-    """Return how many clients are connected, in all processes; see `room_size`."""
+    """Return how many clients are connected, in all processes; asked as by `room_size`."""
     return async_to_sync(aconnection_count)()
 
 

@@ -36,13 +36,13 @@ class ReportingConsumer(AsyncWebsocketConsumer):
 
     @property
     def claims(self) -> Mapping[str, Any] | None:
-        """What is known about who is behind the connection."""
+        """What is known about who is behind the connection, or None; middleware puts it there."""
         claims: Mapping[str, Any] | None = self.scope.get("claims")
         return claims
 
     @property
     def tenant(self) -> TenantLike | None:
-        """The tenant this client belongs to."""
+        """The tenant this client belongs to, or None; middleware puts it there."""
         tenant: TenantLike | None = self.scope.get("tenant")
         return tenant
 

@@ -56,26 +56,36 @@ def subscribe(
     burst: int | None = None,
     concurrency: int = 1,
 ) -> Callable[[H], H]:
-    """Mark `handler(self, data)` of a gateway, an `async def` or a `def`, as that of `event`.
+    """Mark `handler(self, data)` of a gateway, an `async def` or a `def`, as that of `event`:
+
+        @subscribe("search", roles="member", timeout=5, rate="20/s", concurrency=3)
+        async def search(self, words):
+            await self.emit("found", await look_for(words))
+
+    It says no by raising `EventRefused`. What it returns is the reply, to a client of `arcly.v1`
+    that wants one.
 
     A client whose claims have none of `roles`, if there are any, or not all of `perms`, each of
     the form `resource:action`, gets an `error` event with the code `forbidden` instead.
 
     What follows counts for each connection by itself. A handler that takes longer than `timeout`
-    seconds is cancelled, and answered with `timeout`. Of a `rate` such as "20/s", "5/m" or "100/h",
-    up to `burst` may come at once, by default that number; who sends more gets `rate_limited`.
-    With a `concurrency` above 1, that many handlers of the event may run at once, and beside those
-    of other events; else events are handled one at a time, in order.
+    seconds is cancelled, and answered with `timeout`. Of a `rate` such as `"20/s"`, `"5/m"` or
+    `"100/h"`, up to `burst` may come at once, by default that number; who sends more gets
+    `rate_limited`. With a `concurrency` above 1, that many handlers of the event may run at once,
+    and beside those of other events, so answers may overtake one another; else events are handled
+    one at a time, in order.
 
     The annotations count. Data is read into the type that `data` is annotated with, and where it
     cannot be, the client gets the `error` event `invalid_payload`; annotated as `Any`, or not at
-    all, it is the JSON that was parsed. What is returned is the reply to a client of `arcly.v1`,
-    written as its type says. This needs the extra `typed`; see `InvalidPayload`.
+    all, it is the JSON that was parsed. What is returned is written as its type says. This needs
+    the extra `typed`; see `docs/how-to/typed-events.md`.
 
     A `def` runs in the thread that `sync_to_async` shares, where the ORM works. A thread cannot be
     stopped: one that takes longer than `timeout` goes on, and its result is dropped.
 
-    Raises `TypeError` at once for anything else, and the class for a second handler of an event.
+    Raises `TypeError` at once for anything else, and the class for a second handler of an event. A
+    handler that a subclass overrides stays subscribed, and as guarded and limited as it was, unless
+    it is marked again.
     """
     if not isinstance(event, str) or not event:
         raise TypeError(f'@subscribe wants the name of an event, as in @subscribe("x"): {event!r}')

@@ -44,7 +44,10 @@ OF_SESSIONS = "cookie"
 
 
 def IdentityMiddlewareStack(inner: App) -> App:  # noqa: N802  # Named as Channels names its stacks.
-    """Put claims and tenant into the scope of `inner`; see the two classes for what they do."""
+    """Put claims and tenant into the scope of `inner`.
+
+    It is `ClaimsMiddleware(TenantMiddleware(inner))`.
+    """
     return ClaimsMiddleware(TenantMiddleware(inner))
 
 
@@ -53,8 +56,8 @@ class ClaimsMiddleware:
 
     Works on the types `websocket` and `http`, and passes others on. Nothing that a client sends
     makes it fail. Inside, the scope of a WebSocket holds no token, neither in its URL nor in its
-    headers, and `IDENTIFIED_AT`, so that a gateway sees what was revoked before it was reached. The
-    responses of HTTP vary on the headers that were looked at.
+    headers, and `scope["identified_at"]`, by `time.monotonic()`, is from when on a gateway takes
+    its client for made to go. The responses of HTTP vary on the headers that were looked at.
     """
 
     def __init__(self, inner: App) -> None:

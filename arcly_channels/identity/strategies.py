@@ -22,7 +22,10 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, section 
 
 
 def header(name: str) -> Strategy:
-    """Make a strategy that takes the value of the header `name` for the id, as it is."""
+    """Make a strategy that takes the value of the header `name` for the id, as it is.
+
+    In `TENANT_STRATEGY`: `{"HEADER": "X-Tenant"}`.
+    """
     key = name.lower()
 
     def of_header(handshake: Handshake, claims: Claims | None) -> str | None:
@@ -35,7 +38,7 @@ def subdomain(base_domain: str) -> Strategy:
     """Make a strategy that takes the one label before `base_domain` in `Host`, in lower case.
 
     A port and the final dot of a full name are ignored. `X-Forwarded-Host` is not looked at: a
-    proxy has to pass `Host` on.
+    proxy has to pass `Host` on. In `TENANT_STRATEGY`: `{"SUBDOMAIN": "example.com"}`.
     """
     suffix = "." + base_domain.strip(".").lower()
 
@@ -52,7 +55,8 @@ def subdomain(base_domain: str) -> Strategy:
 def header_then_subdomain(name: str, base_domain: str) -> Strategy:
     """Make a strategy that asks the header first, and the host where there is no header.
 
-    The id of a header that names no tenant is not given a second chance by the host.
+    The id of a header that names no tenant is not given a second chance by the host. In
+    `TENANT_STRATEGY`: both keys in one dict.
     """
     of_header, of_host = header(name), subdomain(base_domain)
 
@@ -63,7 +67,10 @@ def header_then_subdomain(name: str, base_domain: str) -> Strategy:
 
 
 def claim(name: str = "tenant") -> Strategy:
-    """Make a strategy that takes a claim of the token for the id."""
+    """Make a strategy that takes a claim of the token for the id.
+
+    In `TENANT_STRATEGY`: `{"CLAIM": "tenant"}`.
+    """
 
     def of_claims(handshake: Handshake, claims: Claims | None) -> str | None:
         value = None if claims is None else claims.get(name)

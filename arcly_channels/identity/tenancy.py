@@ -29,9 +29,10 @@ from arcly_channels.rooms import lobby_name
 
 @dataclasses.dataclass(frozen=True)
 class Tenant:
-    """One customer of a project that serves several: its `id` is what tells it from the others.
+    """One customer of a project that serves several; immutable.
 
-    Raises `ValueError` for an id that a header could not carry.
+    Its `id` is what tells it from the others: 1 to 100 printable ASCII characters without spaces
+    and commas, as a header could carry it, or else `ValueError`.
     """
 
     id: str
@@ -56,9 +57,10 @@ class TenantRegistry:
     a new one in its place, so each acts from the next request on. `fallback` is the id of the
     tenant for requests that name no known one.
 
-    With a `source`, what it returned is used for at most `cache_seconds`, and is the truth: a
-    change made here lasts until the source is asked again, so make it there first. When the source
-    fails, so does the request that asked it, and no older answer is used.
+    With a `source`, the callable in `TENANTS`, what it returned is used for at most
+    `cache_seconds`, and is the truth: a change made here lasts until the source is asked again, so
+    make it there first. When the source fails, so does the request that asked it, and no older
+    answer is used.
 
     `on_changed` is called with a tenant that was changed here, so that other processes know, and
     `on_suspended` with the id of one after it stopped being served.
@@ -105,7 +107,7 @@ class TenantRegistry:
         return None if tenant is None or tenant.suspended else tenant
 
     def get(self, id: str) -> Tenant | None:
-        """Return the tenant with this id, suspended or not."""
+        """Return the tenant with this id, suspended or not, or None."""
         return self._snapshot.get(id)
 
     def is_serving(self, id: str) -> bool:
@@ -116,7 +118,10 @@ class TenantRegistry:
     # Changing
 
     def upsert(self, tenant: Tenant | str, *, name: str = "", suspended: bool = False) -> Tenant:
-        """Add a tenant or replace the one with its id; `tenant` is one, or the id of one."""
+        """Add a tenant, or replace the one with its id, and return it.
+
+        `tenant` is a `Tenant`, or the id of one.
+        """
         if isinstance(tenant, str):
             tenant = Tenant(tenant, name, suspended)
         self.learn(tenant)
@@ -242,7 +247,7 @@ def is_mismatched(claims: Claims | None, tenant: Any) -> bool:
 
 
 def get_tenants() -> TenantRegistry:
-    """Return the registry of this process, made of the settings when it is first asked for."""
+    """Return the `TenantRegistry` of this process, made of the settings when first asked for."""
     return _registry or _make_registry()
 
 

@@ -99,9 +99,10 @@ class TokenVerifier:
 def issue_token(claims: Mapping[str, Any], *, lifetime: float = 900) -> str:
     """Return a token with these claims that is believed for `lifetime` seconds from now.
 
-    It gets a `jti` of its own, which `disconnect_token` takes, unless the claims have one. It is
-    signed by the first of the keys, which has to be a secret: raises `ImproperlyConfigured`
-    otherwise. For logins, and for tests.
+    `sub` has to be among them; `type`, `iat`, `exp` and what the settings say of `iss` and `aud`
+    are added, and a `jti`, which `disconnect_token` takes, unless the claims have one. It is signed
+    by the first of the keys, which has to be a secret: raises `ImproperlyConfigured` otherwise. For
+    logins, and for tests.
     """
     options = get_settings().JWT
     if options is None or options.keys[0].algorithm not in SHORTEST_SECRET:

@@ -19,25 +19,39 @@ ADVICE = ", or say strict=False in the layer's CONFIG if there will only ever be
 class LocalChannelLayer(GatewayLayer):
     """A complete channel layer within one process, with the `groups` and `flush` extensions.
 
-    `expiry`, `group_expiry` (seconds), `capacity` and `channel_capacity` mean what the Channels
-    documentation says. `overflow` says what happens when a group message meets a full channel:
-    `drop_newest` and `drop_oldest` drop a message and count it. `evict` is about the channel of one
-    consumer (with a `!` in its name). It takes a burst of `mailbox.BURST` times its capacity before
-    the newest is dropped and counted, and is evicted when its consumer takes nothing for
-    `stall.STALL` seconds while it is full: it is out of all groups at once, and `receive` raises
-    `SlowConsumer` after the backlog. Elsewhere `evict` means `drop_newest`.
-    `shards` is how many locks the registry and the channels are split over (default: four for every
-    processor).
-    A `strict` layer raises `UnportableMessage`, in the sender and before anybody gets the message,
-    for one that a relay between processes would not carry; None is strict while DEBUG is on and in
-    tests, as the first message finds it. What a `gateway.event` may hold is its encoder's matter.
+    Every method may be called from any thread or event loop, and wakes receivers in theirs. Those of
+    the Channels specification are for everybody, the others for gateways. In settings:
 
-    Every method may be called from any thread or event loop, and wakes receivers in theirs.
+        CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
+
+    These are the keys of its `CONFIG`:
+
+    * `expiry`: How many seconds a message may wait on a channel.
+    * `group_expiry`: How many seconds a channel stays in a group. Gateways stay as long as they are
+      connected.
+    * `capacity`: How many messages may wait on a channel.
+    * `channel_capacity`: Other capacities for some channels, a dict of patterns.
+    * `overflow`: What a group message does to a consumer whose channel is full: `evict`,
+      `drop_newest` or `drop_oldest`.
+    * `shards`: How many locks there are, each for a part of the connections; None is four per
+      processor.
+    * `strict`: Whether messages are refused that would not reach another process; None is while
+      `DEBUG` is on, and in tests, as the first message finds it.
+
+    `send` to a full channel raises `ChannelFull`. `group_send` never does, and what it has to drop
+    is counted. `drop_newest` and `drop_oldest` drop a message as soon as the capacity is reached.
+    `evict` is about the channel of one consumer (with a `!` in its name). It takes a burst of ten
+    times its capacity before the newest is dropped, and is evicted when its consumer takes nothing
+    for 10 seconds while it is full and its event loop runs: it is out of all groups at once, and
+    `receive` raises `SlowConsumer` after the backlog, which ends the consumer and closes its
+    socket; a gateway is closed with 4008. Elsewhere `evict` means `drop_newest`.
+
+    A `strict` layer raises `UnportableMessage`, a `TypeError`, in the sender and before anybody
+    gets the message, for one that a relay between processes would not carry.
 
     Spec deviation: an expired message costs its channel the groups only if the channel is one
-    consumer's that has not asked for a message since `expiry` or `mailbox.GONE` seconds, whichever
-    is longer; nor does `group_expiry` end the membership of a gateway, which lasts as long as its
-    connection.
+    consumer's that has not asked for a message since `expiry` or 60 seconds, whichever is longer;
+    nor does `group_expiry` end the membership of a gateway, which lasts as long as its connection.
     """
 
     @refuses_unknown_options

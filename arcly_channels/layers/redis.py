@@ -34,27 +34,41 @@ _OF_NODE = re.compile(r"([0-9a-f]{16})!")
 
 
 class RedisChannelLayer(GatewayLayer):
-    """A channel layer whose groups, channels and gateways are those of all processes.
+    """A channel layer whose groups, channels and gateways are those of all processes of a project.
 
-    `hosts` is what it is for channels_redis: a list of URLs (`redis://`, `rediss://`, `unix://`,
-    `valkey://`), of pairs of host and port, or of dicts of redis-py's options, Sentinels included.
-    Several share the groups among them. All processes of a project have the same `hosts` and
-    `prefix`, and no other project that uses the servers has the same prefix. With `cluster`, they
-    are nodes of one Redis Cluster, of version 7 or later, and one is enough.
+    Over Redis or Valkey; it needs the extra `redis`. In settings:
+
+        CHANNEL_LAYERS = {
+            "default": {
+                "BACKEND": "arcly_channels.layers.RedisChannelLayer",
+                "CONFIG": {"hosts": ["redis://localhost:6379"]},
+            }
+        }
 
     `expiry`, `group_expiry`, `capacity`, `channel_capacity`, `overflow` and `shards` mean what they
-    do for `LocalChannelLayer`. A channel without a `!` is one that workers share, in whatever
-    process. `symmetric_encryption_keys` are secrets of which the first encrypts, and each decrypts.
+    do for `LocalChannelLayer`. `CONFIG` takes these as well:
 
-    `on_gap` says what happens when messages may have been lost, because Redis was gone or has cut
-    this process off: `notify` tells gateways and clients of `arcly.v1`, `close` closes their
-    sockets with 4010, so that they come back, and `ignore` only counts it. With `self_delivery` of
-    "relay", what a process sends comes back to its own members through Redis, so that the messages
-    of a group have one order in all processes; with "local" they get it at once.
+    * `hosts`: A list of servers: URLs (`redis://`, `rediss://`, `unix://`, `valkey://`), pairs of
+      host and port, or dicts of options of redis-py, with `sentinels` and `master_name` for
+      Sentinel. Several share the groups. None is Redis on this machine.
+    * `prefix`: What all names in Redis begin with: the same for the processes of a project, and for
+      no other project, whatever its database number.
+    * `cluster`: Whether `hosts` are nodes of one Redis Cluster (7.0 or later), of which one is
+      enough: messages go by sharded pub/sub, to the node that has them.
+    * `symmetric_encryption_keys`: Secrets of which the first encrypts what is sent, and each
+      decrypts.
+    * `on_gap`: What is done when messages may have been lost: `notify` gateways and clients of
+      `arcly.v1`, `close` their sockets with 4010, or `ignore` it.
+    * `self_delivery`: How this process' own members get what it sends: by the `relay`, in one order
+      for all processes, or by a `local` short cut, before the others.
 
     Methods that send return when Redis has taken the message, and its local members have it. They
     raise `RelayUnavailable` when it reached nobody, and `RelayOutcomeUnknown`. As long as it is
     known that there is no link, what is sent reaches the members in this process.
+
+    A channel without a `!` in its name is one that workers share, in whatever process: each message
+    goes to one of them, at most once. `send` raises `ChannelFull` for those and for channels of
+    this process; another process counts what it drops.
 
     May be used from any thread or event loop. A process has two connections to each server, and one
     more for each channel that a worker in it reads; one that only sends has one.

@@ -24,6 +24,10 @@ class ClientHandle:
     they wait only while a burst is ahead of clients that read (and hardly for one that does not),
     so a loop of broadcasts is slowed to what those can take. All raise `EnvelopeError` for data
     that is no JSON and `InvalidRoom` for a bad room, and then have sent nothing.
+
+    It has `id`, `claims`, `tenant`, `namespace` (what scopes its rooms, beside the tenant), `is_v1`
+    (whether it speaks `arcly.v1`, and not just the bare envelope) and `is_gone`; `pending_frames`
+    and `pending_bytes` say how much waits for the client in this process.
     """
 
     __slots__ = (
@@ -57,11 +61,9 @@ class ClientHandle:
         self._is_gone = False
         self.id = id
         self.is_v1 = outbox.dialect is not None
-        """Whether the client speaks `arcly.v1`, and not just the bare envelope."""
         self.claims = claims
         self.tenant = tenant
         self.namespace = namespace
-        """What scopes its rooms, beside the tenant."""
 
     @property
     def pending_frames(self) -> int:
@@ -106,7 +108,10 @@ class ClientHandle:
     async def broadcast_to_room(
         self, room: str, event: str, data: Any = None, *, exclude_self: bool = False
     ) -> None:
-        """Send an event to every client in `room` of this client's tenant, itself included."""
+        """Send an event to every client in `room` of this client's tenant, itself if it is there.
+
+        The sender need not be a member.
+        """
         if not self.is_gone:
             group = self._group_of(room)
             await self._publish(group, event, data, exclude_self, room=room)
@@ -124,7 +129,10 @@ class ClientHandle:
         await self.leave(room)
 
     def is_in_room(self, room: str) -> bool:
-        """Return whether this client is in `room`, and not gone; `InvalidRoom` for a bad room."""
+        """Return whether this client is in `room`, and not gone. From any thread.
+
+        Raises `InvalidRoom` for a bad name.
+        """
         group = self._group_of(room)
         row = self._layer.registry.get(self.id)
         return not self.is_gone and row is not None and group in row.groups

@@ -34,20 +34,38 @@ BYE = "gateway:bye"
 REFRESH = "auth.refresh"
 REFRESHED = "auth.refreshed"
 
-# The codes of errors
+# The codes of errors, and what the client sent
 
 MALFORMED = "malformed"
+"""Binary, or no JSON, or no object, or no string `event`, or another kind of `ref`; or more than 64
+levels, or than 50,000 brackets."""
 UNKNOWN_EVENT = "unknown_event"
+"""An event that the gateway has no handler for."""
 FORBIDDEN = "forbidden"
+"""An event whose roles or permissions its claims do not have, or `auth.refresh` with a token that
+will not do."""
 UNAUTHENTICATED = "unauthenticated"
+"""`auth.refresh` without a valid token."""
 INVALID_ROOM = "invalid_room"
+"""A room that is not a string of 1 to 200 characters and at most 400 bytes."""
 TOO_MANY_ROOMS = "too_many_rooms"
+"""To join a room beyond `MAX_ROOMS_PER_CONNECTION`."""
 RATE_LIMITED = "rate_limited"
+"""More events than `RATE_LIMIT` allows, or more of one than its handler's `rate` does.
+`retry_after` says in how many seconds one more is welcome."""
 TIMEOUT = "timeout"
+"""An event whose handler took longer than its `timeout`, or could not begin in that time. What it
+has done until then is done."""
 INVALID_PAYLOAD = "invalid_payload"
+"""Data that is not of the type that the handler is annotated with. `details` has the `path` and the
+`message` of each fault."""
 UNAVAILABLE = "unavailable"
+"""Something that is for other processes of the server, too, which cannot be reached: nobody was
+told, and it may be worth to try again."""
 OUTCOME_UNKNOWN = "outcome_unknown"
+"""The same, and nobody knows whether they were told: to try again may tell them twice."""
 INTERNAL = "internal"
+"""Something whose handler raised an exception. The log has the traceback, the client no details."""
 
 ERRORS = frozenset(
     {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.sites import Open, site
-from tests.documents import DOCS, section
-from tests.node import bundle
+from tests.documents import DOCS, blocks, section
+from tests.node import BUNDLE, bundle
 from tests.servers import Server
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ def htmx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     text = COMMON + section(PAGE, "htmx")
     with site(tmp_path_factory.mktemp("htmx"), text, *modules) as server:
         yield server
+
+
+def test_script_is_bundled_as_the_page_says() -> None:
+    (command,) = blocks(section(PAGE, "React"), "console")
+    assert " ".join(BUNDLE) in command
 
 
 def write(page: Page, text: str) -> None:

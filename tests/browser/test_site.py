@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,9 @@ from tests.browser.pages import Browse, violations
 from tests.servers import Server, run
 
 PHONE: dict[str, Any] = {"color_scheme": "dark", "viewport": {"width": 390, "height": 800}}
-NOT_OURS = ("aria-dialog-name", "landmark-unique", "scrollable-region-focusable")
-"""What axe-core finds in the templates of Material: its search, navigation and tables."""
+NOT_OURS = ("landmark-unique", "scrollable-region-focusable")
+"""What axe-core finds in what Material's script makes as a page runs, where no template reaches it:
+the copy buttons of code, each a landmark, and the frames in which wide tables scroll."""
 
 SCREENS: dict[str, dict[str, Any]] = {"desktop, light": {}, "phone, dark": PHONE}
 
@@ -45,6 +47,37 @@ def test_search_finds_a_name(browse: Browse, server: Server) -> None:
     page.get_by_role("textbox", name="Search").fill("GatewayConsumer")
     page.locator(".md-search-result__link", has_text="Gateways").first.click()
     page.wait_for_url("**/reference/gateway/**")
+
+
+def test_llms_txt_says_of_every_page_what_it_is(server: Server) -> None:
+    site = server.log.parent / "site"
+    text = (site / "llms.txt").read_text(encoding="utf-8")
+    pages = re.findall(r"^- \[.+\]\((.+\.md)\): (.+[.?])$", text, re.MULTILINE)
+    assert text.startswith("# arcly_channels\n\n> ")
+    assert {page for page, _ in pages} == {
+        str(path.relative_to(site)) for path in site.rglob("*.md")
+    }
+    assert len(re.findall(r"^- ", text, re.MULTILINE)) == len(pages) > 20
+    whole = (site / "llms-full.txt").read_text(encoding="utf-8")
+    assert all((site / page).read_text(encoding="utf-8") in whole for page, _ in pages)
+
+
+def test_long_name_in_a_table_may_be_broken_where_it_has_an_underscore(
+    browse: Browse, server: Server
+) -> None:
+    page = browse(**PHONE)
+    page.goto(f"{server.url}/reference/settings/")
+    name = page.locator("td code", has_text="MAX_CONNECTIONS_PER_ADDRESS").first
+    assert name.inner_html() == "MAX_<wbr>CONNECTIONS_<wbr>PER_<wbr>ADDRESS"
+
+
+def test_contents_of_a_page_have_names_without_their_parameters(
+    browse: Browse, server: Server
+) -> None:
+    page = browse()
+    page.goto(f"{server.url}/reference/publishing/")
+    entry = page.locator(".md-sidebar--secondary a[href^='#broadcast_to_room']")
+    assert entry.inner_text().strip() == "broadcast_to_room()"
 
 
 def test_changelog_is_a_page(browse: Browse, server: Server) -> None:

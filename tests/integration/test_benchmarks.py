@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks import channels_redis, redis_server, returns
-from benchmarks.report import BEGIN, END, HIGHLIGHTS, ORDER, highlights, load, table
+from benchmarks.report import (
+    BARS,
+    BEGIN,
+    END,
+    HIGHLIGHTS,
+    ORDER,
+    highlights,
+    load,
+    table,
+    write_charts,
+)
 from benchmarks.results import DIRECTORY
 from tests.documents import DOCS, README
 from tests.servers import run, skip_for_want_of
@@ -49,6 +59,13 @@ def test_readme_shows_one_chart_and_a_row_for_each_highlight() -> None:
 
 def test_benchmarks_page_shows_all_results() -> None:
     assert shown(DOCS / "explanation" / "benchmarks.md") == table(load(DIRECTORY)).strip()
+
+
+def test_charts_show_what_was_measured(tmp_path: Path) -> None:
+    write_charts(tmp_path, load(DIRECTORY))
+    for chart in tmp_path.iterdir():
+        assert chart.read_text() == (DOCS / chart.name).read_text()
+    assert len(list(tmp_path.iterdir())) == len(BARS) + 2
 
 
 def test_benchmarks_page_names_every_benchmark() -> None:

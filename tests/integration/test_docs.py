@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.core.management.base import CommandParser
 
 import arcly_channels
-from arcly_channels import CloseCode, GatewayConsumer, checks, urls
-from arcly_channels.conf.settings import Settings
+from arcly_channels import GatewayConsumer, checks, urls
 from arcly_channels.fanout import evictions, lag, pacing
 from arcly_channels.gateway import reporting
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.reporting import ReportingConsumer
-from arcly_channels.layers import LocalChannelLayer, processes
+from arcly_channels.layers import LocalChannelLayer, RedisChannelLayer, processes
 from arcly_channels.logs import noted
-from arcly_channels.metrics import LayerCollector
+from arcly_channels.management.commands import gateway_top
 from arcly_channels.registry import ConnectionRegistry
 from tests.documents import DOCS, section, table
 from tests.servers import ROOT
+from website import reference
 
 REFERENCE = DOCS / "reference"
 PAGES = {
@@ -37,67 +36,51 @@ PAGES = {
 
 
 def headings() -> Iterator[tuple[str, str]]:
-    """Yield the headings of names, each after the module that it is of."""
+    """Yield the names that have headings, each after the module that it is of."""
     for module, pages in PAGES.items():
         for page in pages:
             for line in (REFERENCE / f"{page}.md").read_text(encoding="utf-8").splitlines():
-                name = re.fullmatch(r"##+ `([\w.]+(?:\(.*\))?)`", line)
+                name = re.fullmatch(r"##+ `([\w.]+)(?:\(.*\))?`", line)
                 if name and name[1].startswith("arcly_channels."):
                     module = name[1]  # What follows is in there.
                 elif name:
                     yield module, name[1]
 
 
+@pytest.mark.parametrize("page", [path.stem for path in sorted(REFERENCE.glob("*.md"))])
+def test_reference_is_what_the_code_says(page: str) -> None:
+    text = (REFERENCE / f"{page}.md").read_text(encoding="utf-8")
+    assert text == reference.written(page), "make reference writes it anew"
+
+
+@pytest.mark.parametrize("layer", [LocalChannelLayer, RedisChannelLayer])
+def test_every_option_of_a_layer_is_said(layer: type) -> None:
+    text = section(REFERENCE / "layers.md", f"`{layer.__name__}`")
+    options = inspect.signature(layer).parameters
+    assert [name for name in options if f"`{name}`" not in text] == []
+
+
+def test_counts_of_a_layer_are_said() -> None:
+    text = section(REFERENCE / "layers.md", "`LocalChannelLayer`")
+    counts = re.findall(r"`(dropped_\w+)`", text)
+    assert sorted(counts) == sorted(name for name in LocalChannelLayer().counts if "drop" in name)
+
+
+def test_options_of_the_command_are_those_of_the_code() -> None:
+    text = section(REFERENCE / "operations.md", "`arcly_channels.urls`")
+    said = dict(re.findall(r"`--(\w+)(?: ([\d.]+))?`", text))
+    parser = CommandParser()
+    gateway_top.Command().add_arguments(parser)
+    defaults = vars(parser.parse_args(["http://localhost"]))
+    assert {name: float(value or False) for name, value in said.items()} == {
+        name: float(value) for name, value in defaults.items() if name != "url"
+    }
+
+
 @pytest.mark.parametrize("module", PAGES)
 def test_every_public_name_has_a_heading(module: str) -> None:
-    names = {re.split(r"[.(]", heading)[0] for where, heading in headings() if where == module}
+    names = {name.split(".")[0] for where, name in headings() if where == module}
     assert names == set(import_module(module).__all__)
-
-
-@pytest.mark.parametrize(("module", "heading"), [each for each in headings() if "(" in each[1]])
-def test_signature_is_that_of_the_code(module: str, heading: str) -> None:
-    name = heading.partition("(")[0]
-    signature = inspect.signature(attrgetter(name)(import_module(module)))
-    parameters = [
-        parameter.replace(annotation=parameter.empty)
-        for parameter in signature.parameters.values()
-        if parameter.name != "self"
-    ]
-    bare = signature.replace(parameters=parameters, return_annotation=signature.empty)
-    assert heading == f"{name}{bare}"
-
-
-def test_layer_options_are_those_of_the_code() -> None:
-    rows = table(section(REFERENCE / "layers.md", "`LocalChannelLayer`"))
-    parameters = inspect.signature(LocalChannelLayer).parameters.values()
-    assert {row["option"]: row["default"] for row in rows} == {
-        each.name: repr(each.default) for each in parameters
-    }
-
-
-def test_settings_are_those_of_the_code() -> None:
-    rows = {
-        row["setting"]: row["default"]
-        for row in table(section(REFERENCE / "settings.md", "Settings"))
-    }
-    assert rows == {each.name: str(each.default) for each in dataclasses.fields(Settings)}
-
-
-def test_close_codes_are_those_of_the_code() -> None:
-    rows = table(section(REFERENCE / "errors.md", "Close codes"))
-    assert [(int(row["code"]), row["name"], row["reconnect?"]) for row in rows] == [
-        (code.value, code.name, code.reconnect) for code in CloseCode
-    ]
-
-
-def test_metrics_are_those_of_the_code() -> None:
-    found = []
-    for metric in LayerCollector().collect():
-        labels = metric._labelnames  # type: ignore[attr-defined]
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        found.append((name, metric.type, ", ".join(sorted(labels)), metric.documentation))
-    rows = table(section(REFERENCE / "operations.md", "Metrics"))
-    assert [(row["metric"], row["type"], row["labels"], row["meaning"]) for row in rows] == found
 
 
 def test_system_checks_are_those_of_the_code() -> None:
@@ -108,10 +91,8 @@ def test_system_checks_are_those_of_the_code() -> None:
 
 
 def test_names_that_gateways_take_are_those_of_the_code() -> None:
-    page = (REFERENCE / "gateway.md").read_text(encoding="utf-8")
-    paragraph = re.search(r"\*\*Names that are taken\.\*\*(.+?)\n\n", page, re.DOTALL)
-    assert paragraph is not None
-    listed = re.findall(r"`(\w+)`", paragraph[1].partition("has:")[2])
+    text = section(REFERENCE / "gateway.md", "Names that are taken")
+    listed = re.findall(r"`(\w+)`", text.partition("has:")[2])
     of_mixin = {*vars(GatewayConsumer), *vars(SessionConsumer), *vars(ReportingConsumer)}
     of_instances = set(re.findall(r"self\.(\w+) = ", inspect.getsource(SessionConsumer)))
     private = {name for name in of_mixin | of_instances if name.startswith("_gateway")}

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.capacity import Costs, Load, Plan, answer
 from benchmarks.capacity_page import SITES, shown
 from benchmarks.report import BEGIN, END
-from tests.documents import DOCS, table
+from tests.documents import DOCS, blocks, table
 
 PAGE = DOCS / "explanation" / "capacity.md"
 COSTS = Costs(
@@ -107,3 +107,10 @@ def test_every_row_of_the_page_is_a_command_line() -> None:
     for row in rows:
         plan = found(row["options"], Costs.measured())
         assert row["processes"] == f"{plan.processes:,}"
+
+
+def test_the_command_that_the_page_begins_with_is_one_of_its_rows() -> None:
+    (command,) = blocks(PAGE.read_text(encoding="utf-8"), "sh")
+    program, _, options = command.strip().partition(" --")
+    assert program == "python -m benchmarks.capacity"
+    assert f"--{options}" in SITES

@@ -8,7 +8,6 @@ from arcly_channels import DisconnectReason
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.reasons import EXPIRED, SUSPENDED, of_close, of_peer
 from arcly_channels.session.session import Session
-from tests.documents import DOCS, section, table
 from tests.unit.session.test_session import Wire, live, note_in, session, wire
 
 __all__ = ["session", "wire"]
@@ -76,11 +75,6 @@ async def test_who_was_never_accepted_is_not_counted(
 ) -> None:
     await session.end(1011, note_in([]))
     assert not layer.disconnects
-
-
-def test_reference_has_every_reason() -> None:
-    rows = table(section(DOCS / "reference" / "errors.md", "`DisconnectReason`"))
-    assert [row["reason"] for row in rows] == [each.value for each in DisconnectReason]
 
 
 def test_reason_reads_as_its_word() -> None:
