@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 from tests.servers import ROOT, run
@@ -63,3 +64,9 @@ def build_project(text: str, directory: Path) -> Path:
             with path.open("a" if name[2] else "w", encoding="utf-8") as file:
                 file.write(code)
     return directory
+
+
+def apply_diff(diff: str, directory: Path) -> None:
+    """Apply a unified diff to the files of a directory; raise if a line of it does not fit."""
+    command = ("git", "apply", "--whitespace=nowarn", "-")
+    subprocess.run(command, cwd=directory, input=diff, text=True, check=True)

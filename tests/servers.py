@@ -35,12 +35,13 @@ class Server:
         directory: Path,
         environment: dict[str, str] | None = None,
         cwd: Path = ROOT,
+        python: str = sys.executable,
     ) -> None:
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
         self.log = directory / f"server-{self.port}.log"
-        self._command = [sys.executable, *(each.format(port=self.port) for each in arguments)]
+        self._command = [python, *(each.format(port=self.port) for each in arguments)]
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._environment["TMPDIR"] = str(directory)  # Runs side by side share no locks.
         self._cwd = cwd
@@ -143,10 +144,15 @@ def demo_cluster(*command: str, redis: str | None = None) -> Iterator[Server]:
         yield server
 
 
-def run(*arguments: str, environment: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+def run(
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    python: str = sys.executable,
+) -> str:
     """Run a Python program to its end and return what it wrote; raise if it fails."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [python, *arguments],
         cwd=cwd,
         env={**os.environ, **(environment or {})},
         capture_output=True,
