@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -113,22 +114,21 @@ def test_processes_hear_each_other_before_and_after_channels_redis(
     assert before == [{"text": "Hello"}] * 2 + [{"text": "Tea!"}] * 2
 
 
-def talk_over(redis: str, project: Path, *python: str) -> list[Any]:
+def talk_over(redis: str, project: Path, python: str = sys.executable) -> list[Any]:
     """Return what clients of two processes hear of each other, and of a third."""
-    options: dict[str, Any] = {"python": python[0]} if python else {}
     environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "REDIS_URL": redis}
     announce = ("manage.py", "announce", "Tea!")
     with ExitStack() as stack:
         one, other = (
-            stack.enter_context(serve(project, environment=environment, **options))
+            stack.enter_context(serve(project, environment=environment, program=python))
             for _ in range(2)
         )
         ada, bob = (stack.enter_context(connected(each)) for each in (one, other))
         say(ada, text="Hello")
         heard = hear(ada, bob)
-        run(*announce, environment=environment, cwd=project, **options)
+        run(*announce, environment=environment, cwd=project, python=python)
         heard += hear(ada, bob)
     environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}"  # Where none is.
     with pytest.raises(RuntimeError, match="CommandError: Nobody was told"):
-        run(*announce, environment=environment, cwd=project, **options)
+        run(*announce, environment=environment, cwd=project, python=python)
     return heard

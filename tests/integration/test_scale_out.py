@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import shlex
 import subprocess
@@ -13,13 +12,11 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from arcly_channels.layers import RedisChannelLayer
 from demo_project import cluster
 from tests.documents import DOCS, blocks, section
+from tests.nginx import make_certificate
 from tests.redis_servers import RedisServer, redis_cluster
 from tests.servers import free_port, require
 from tests.waiting import soon
@@ -62,19 +59,6 @@ def test_nginx_takes_the_lines_for_the_public(tmp_path: Path) -> None:
     tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert "test is successful" in tested.stderr
     assert "[warn]" not in tested.stderr
-
-
-def make_certificate(directory: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "chat.example.com")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now)
-    certificate = builder.sign(key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    (directory / "fullchain.pem").write_bytes(certificate.public_bytes(pem))
-    (directory / "privkey.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
 
 
 # Redis
