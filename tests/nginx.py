@@ -31,14 +31,15 @@ http {{
 
 
 def nginx(site: str, directory: Path) -> Server:
-    """Return nginx with a site, whose paths are in `directory`; its port is the one for TLS."""
+    """Return nginx with a site, whose paths are in `directory`; its port is that of TLS, if any."""
     require("nginx")
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
     arguments = ("-e", "stderr", "-p", f"{directory}/", "-c", "nginx.conf")
     server = Server(*arguments, directory=directory, program=program)
     make_certificate(directory)
+    plain = free_port() if "listen 443" in site else server.port
     places = {
-        "listen 80;": f"listen 127.0.0.1:{free_port()};",
+        "listen 80;": f"listen 127.0.0.1:{plain};",
         "listen 443 ssl;": f"listen 127.0.0.1:{server.port} ssl;",
         "/etc/letsencrypt/live/chat.example.com": str(directory),
         "/var/log/nginx": str(directory),
