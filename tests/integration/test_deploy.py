@@ -49,10 +49,13 @@ class Site:
         connection.request("GET", path, headers={"Host": NAME, "Connection": "close"})
         return connection.getresponse()
 
+    def inside_connection(self) -> HTTPConnection:
+        """Return a connection by which only who sits at the machine comes."""
+        return HTTPConnection("127.0.0.1", self.inside, timeout=DEADLINE)
+
     def watched(self) -> list[dict[str, Any]]:
         """Return the connections that `/gateway-top` shows to who sits at the machine."""
-        connection = HTTPConnection("127.0.0.1", self.inside, timeout=DEADLINE)
-        with closing(connection):
+        with closing(self.inside_connection()) as connection:
             connection.request("GET", "/gateway-top", headers={"X-Watch-Key": KEY})
             found: list[dict[str, Any]] = json.load(connection.getresponse())["clients"]
         return found
@@ -135,6 +138,18 @@ def test_static_files_are_there_and_operations_are_not(site: Site) -> None:
     assert site.get("/healthz").status == 200
     for path in ("/metrics", "/readyz", "/gateway-top"):
         assert site.get(path).status == 403
+
+
+def test_operators_of_the_machine_see_what_goes_on(site: Site) -> None:
+    with site.open() as client, closing(site.inside_connection()) as inside:
+        client.sync()
+        inside.request("GET", "/metrics")
+        assert b"\nws_connections 1.0\n" in inside.getresponse().read()
+        (command,) = blocks(section(MONITOR, "In a terminal"), "console")
+        command = command.replace("9101", str(site.inside))
+        words = (*shlex.split(command)[1:], "--once")
+        shown = run(*words, environment=ENVIRONMENT, cwd=site.directory)
+    assert f"process {site.server.pid}: 1 connections" in shown
 
 
 def test_log_has_no_token(site: Site) -> None:
