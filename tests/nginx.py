@@ -17,7 +17,6 @@ MAIN = """
 {user}
 daemon off;
 pid nginx.pid;
-worker_shutdown_timeout 2s;
 events {{}}
 http {{
     client_body_temp_path body;
