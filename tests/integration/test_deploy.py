@@ -81,7 +81,7 @@ def project() -> Iterator[Path]:
 
 def deployed_project(directory: Path) -> Path:
     """Build the quickstart, with the settings that the pages advise; return the directory."""
-    settings = blocks(section(DOCS / "deployment.md", "Settings"), "python")[0]
+    settings = blocks(section(DOCS / "how-to" / "deployment.md", "Settings"), "python")[0]
     settings = settings.replace("/srv/chat", str(directory))
     deployed = f"```python\n# mysite/settings.py, at the end\nimport os\n{settings}```\n"
     text = section(README, "Quickstart") + deployed + section(MONITOR, "In the project")
