@@ -58,6 +58,7 @@ setup(
             "mkdocs-material>=9.5",
             "mypy>=1.10",
             "playwright>=1.45",
+            "psycopg[binary]>=3.1",
             "pytest>=8",
             "pytest-asyncio>=0.24",
             "pytest-django>=4.8",

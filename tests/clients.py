@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
@@ -109,18 +110,21 @@ def connected(
     *,
     host: str | None = None,
     subprotocol: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    source: str = "",
 ) -> Iterator[Client]:
     """Connect to a gateway of `server`; without `headers`, as a page of that server would.
 
-    `host` is the name and port that the server is asked for, where that is not its address.
+    `host` is the name and port that the server is asked for, where that is not its address, and
+    `source` the address that the client has, where that is not 127.0.0.1.
     """
     if headers is None:
         headers = {"Origin": server.url}
-    connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
-    url = f"ws://{host or server.host}{path}"
+    connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE, (source, 0))
+    url = f"{'wss' if tls else 'ws'}://{host or server.host}{path}"
     subprotocols = None if subprotocol is None else [Subprotocol(subprotocol)]
     with connect(
-        url, sock=connection, additional_headers=headers, subprotocols=subprotocols
+        url, sock=connection, ssl=tls, additional_headers=headers, subprotocols=subprotocols
     ) as websocket:
         yield Client(websocket)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
-from tests.servers import ROOT, run
+from django.core.management import call_command
+
+from tests.servers import ROOT
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
@@ -60,7 +63,7 @@ def build_project(text: str, directory: Path) -> Path:
     comment says so.
     """
     directory.mkdir(exist_ok=True)
-    run("-m", "django", "startproject", "mysite", str(directory))
+    call_command("startproject", "mysite", str(directory))  # A process of its own takes longer.
     for _, code in snippets(text):
         write_file(code, directory)
     return directory
@@ -74,3 +77,9 @@ def write_file(code: str, directory: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a" if name[2] else "w", encoding="utf-8") as file:
             file.write(code)
+
+
+def apply_diff(diff: str, directory: Path) -> None:
+    """Apply a unified diff to the files of a directory; raise if a line of it does not fit."""
+    command = ("git", "apply", "--whitespace=nowarn", "-")
+    subprocess.run(command, cwd=directory, input=diff, text=True, check=True)

@@ -23,10 +23,11 @@ STOP_DEADLINE = 10.0
 
 
 class Server:
-    """A Python program that listens on `port` of 127.0.0.1, and what it wrote in `log`.
+    """A program that listens on `port` of 127.0.0.1, or at a unix socket, and its output in `log`.
 
-    `arguments` are Python's own, as in `Server("-m", "daphne", "--port", "{port}", …)`. Used in a
-    `with`, it runs inside it; it can be started and stopped again, on the same port.
+    `arguments` are those of Python, as in `Server("-m", "daphne", "--port", "{port}", …)`, or of
+    another `program`. Used in a `with`, it runs inside it; it can be started and stopped again, on
+    the same port.
     """
 
     def __init__(
@@ -35,16 +36,18 @@ class Server:
         directory: Path,
         environment: dict[str, str] | None = None,
         cwd: Path = ROOT,
-        python: str = sys.executable,
+        program: str = sys.executable,
+        unix_socket: Path | None = None,
     ) -> None:
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
         self.log = directory / f"server-{self.port}.log"
-        self._command = [python, *(each.format(port=self.port) for each in arguments)]
+        self._command = [program, *(each.format(port=self.port) for each in arguments)]
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._environment["TMPDIR"] = str(directory)  # Runs side by side share no locks.
         self._cwd = cwd
+        self._unix_socket = unix_socket
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -98,7 +101,10 @@ class Server:
         return True
 
     def _is_listening(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+        path = self._unix_socket
+        with suppress(OSError), socket.socket((path and socket.AF_UNIX) or socket.AF_INET) as peer:
+            peer.settimeout(1)
+            peer.connect(str(path) if path else ("127.0.0.1", self.port))
             return True
         return False
 
@@ -144,10 +150,15 @@ def demo_cluster(*command: str, redis: str | None = None) -> Iterator[Server]:
         yield server
 
 
-def run(*arguments: str, environment: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+def run(
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    python: str = sys.executable,
+) -> str:
     """Run a Python program to its end and return what it wrote; raise if it fails."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [python, *arguments],
         cwd=cwd,
         env={**os.environ, **(environment or {})},
         capture_output=True,

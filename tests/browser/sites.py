@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.documents import build_project
+from tests.documents import apply_diff, build_project
 from tests.node import installed
 from tests.servers import Server
 
@@ -20,9 +20,14 @@ Open = Callable[[str], "Page"]
 
 
 @contextmanager
-def site(directory: Path, text: str, *modules: str) -> Iterator[Server]:
-    """Serve the project that is in `text` by Daphne, with files of npm packages among its own."""
+def site(directory: Path, text: str, *modules: str, diffs: Sequence[str] = ()) -> Iterator[Server]:
+    """Serve the project that is in `text` by Daphne, with files of npm packages among its own.
+
+    The diffs are applied to it before.
+    """
     static = build_project(text, directory) / "mysite" / "static"
+    for diff in diffs:
+        apply_diff(diff, directory)
     static.mkdir(exist_ok=True)
     for module in modules:
         shutil.copy(installed(module), static)

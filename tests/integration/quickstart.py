@@ -28,7 +28,7 @@ def follow(directory: Path, python: str = sys.executable, **environment: str) ->
             directory=directory,
             environment=environment,
             cwd=project,
-            python=python,
+            program=python,
         ) as server,
         connected(server) as ada,
         connected(server) as bob,

@@ -116,6 +116,12 @@ def test_loggers_that_pages_name_are_those_of_the_code(page: str, module: Module
     assert f"`{module.logger.name}`" in (DOCS / "how-to" / f"{page}.md").read_text(encoding="utf-8")
 
 
+def test_loggers_of_the_page_about_monitoring_are_those_of_the_code() -> None:
+    rows = table(section(DOCS / "how-to" / "monitor.md", "The log"))
+    for name in (row["logger"] for row in rows):
+        assert import_module(name).logger.name == name
+
+
 def test_addresses_are_those_of_the_code() -> None:
     rows = table(section(REFERENCE / "operations.md", "`arcly_channels.urls`"))
     assert [(row["address"], row["name"]) for row in rows] == [

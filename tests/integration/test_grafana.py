@@ -1,4 +1,4 @@
-"""The Grafana dashboard: it shows what the collector exports, all of it and nothing else."""
+"""The Grafana dashboard and the alerts ask for what the collector exports, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+import yaml
 
 from arcly_channels.metrics import LayerCollector
-from tests.documents import DOCS
+from tests.documents import DOCS, blocks, section
 
 DASHBOARD = json.loads((DOCS / "grafana.json").read_text(encoding="utf-8"))
 PANELS = [each for each in DASHBOARD["panels"] if each["type"] != "row"]
 TARGETS = [target for panel in PANELS for target in panel["targets"]]
 EXPRESSIONS = [target["expr"] for target in TARGETS]
+
+SCRAPES, RULES = map(
+    yaml.safe_load, blocks(section(DOCS / "how-to" / "monitor.md", "Prometheus"), "yaml")
+)
+DOWN, *ALERTS = [rule["expr"] for rule in RULES["groups"][0]["rules"]]
 
 SUFFIXES = {
     "counter": ["_total"],
@@ -40,7 +46,7 @@ def names_in(expression: str) -> set[str]:
     return set(re.findall(r"\b((?:ws|arcly)_\w+)", expression))
 
 
-@pytest.mark.parametrize("expression", EXPRESSIONS)
+@pytest.mark.parametrize("expression", EXPRESSIONS + ALERTS)
 def test_every_name_and_label_is_exported(expression: str) -> None:
     names, known = names_in(expression), exported()
     assert names
@@ -63,7 +69,19 @@ def test_what_only_grows_is_shown_as_a_rate(expression: str) -> None:
         assert (f"rate({name}{{" in expression) is is_counter
 
 
-@pytest.mark.parametrize("expression", EXPRESSIONS)
+@pytest.mark.parametrize("expression", ALERTS)
+def test_alerts_look_at_how_fast_a_counter_grows(expression: str) -> None:
+    for name in names_in(expression):
+        is_counter = name.endswith(("_total", "_bucket", "_count", "_sum"))
+        assert bool(re.search(rf"(rate|increase)\({name}\[", expression)) is is_counter
+
+
+def test_alert_of_a_server_that_is_down_names_the_job() -> None:
+    (job,) = SCRAPES["scrape_configs"]
+    assert f'{{job="{job["job_name"]}"}}' in DOWN
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS + ALERTS)
 def test_brackets_are_closed(expression: str) -> None:
     bare = re.sub(r'"[^"]*"', "", expression)
     while bare != (bare := re.sub(r"\([^(){}[\]]*\)|\{[^(){}[\]]*\}|\[[^(){}[\]]*\]", "", bare)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import os
 import re
 import shlex
 import subprocess
@@ -14,14 +12,11 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from daphne.cli import CommandLineInterface
 
 from arcly_channels.layers import RedisChannelLayer
 from demo_project import cluster
 from tests.documents import DOCS, blocks, section
+from tests.nginx import make_certificate
 from tests.redis_servers import RedisServer, redis_cluster
 from tests.servers import free_port, require
 from tests.waiting import soon
@@ -64,47 +59,6 @@ def test_nginx_takes_the_lines_for_the_public(tmp_path: Path) -> None:
     tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert "test is successful" in tested.stderr
     assert "[warn]" not in tested.stderr
-
-
-def make_certificate(directory: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "chat.example.com")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now)
-    certificate = builder.sign(key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    (directory / "fullchain.pem").write_bytes(certificate.public_bytes(pem))
-    (directory / "privkey.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
-# The processes
-
-
-def test_line_of_the_unit_is_one_that_daphne_takes() -> None:
-    unit = blocks(section(PAGE, "The servers"), "ini")[0].replace("\\\n", " ").replace("%i", "2")
-    lines = dict(line.split("=", 1) for line in unit.splitlines())
-    _, *options = shlex.split(lines["ExecStart"])
-    taken = CommandLineInterface().parser.parse_args(options)
-    assert (taken.port, taken.websocket_timeout) == (9002, -1)
-    assert taken.unix_socket == f"/run/{lines['RuntimeDirectory']}/daphne.sock"
-
-
-@pytest.mark.parametrize(("status", "restarted"), [(0, ["chat@1", "chat@2"]), (22, ["chat@1"])])
-def test_second_is_not_restarted_while_the_first_is_not_ready(
-    tmp_path: Path, status: int, restarted: list[str]
-) -> None:
-    script = blocks(section(PAGE, "Restarts"), "sh")[0]
-    for name, does in (("systemctl", 'echo "$2"'), ("curl", f"exit {status}")):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
-        (tmp_path / name).chmod(0o755)
-    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["sh", "-c", script], env=path, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.split() == restarted
-    assert (done.returncode == 0) == (status == 0)
 
 
 # Redis
