@@ -18,6 +18,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["arcly_channels", "arcly_channels.*"]),
+    py_modules=["pytest_arcly_channels"],
     package_data={
         "arcly_channels": [
             "py.typed",
@@ -33,6 +34,7 @@ setup(
         "redis": ["redis[hiredis]>=5", "msgpack>=1"],
         "jwt": ["PyJWT[crypto]>=2.8"],
         "typed": ["pydantic>=2.10"],
+        "testing": ["daphne>=4.1"],
         "dev": [
             "build>=1.2",
             "celery>=5.3",
@@ -63,6 +65,8 @@ setup(
             "wsproto>=1.2",
         ],
     },
+    # Named so that `-p no:arcly_channels` turns it off.
+    entry_points={"pytest11": ["pytest_arcly_channels = pytest_arcly_channels"]},
     classifiers=[
         "Framework :: Django",
         "Framework :: Django :: 4.2",
