@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from arcly_channels.layers import RedisChannelLayer
+from arcly_channels.testing.waiting import soon
 from demo_project import cluster
 from tests.documents import DOCS, blocks, section
 from tests.redis_servers import RedisServer, redis_cluster
 from tests.servers import free_port, require
-from tests.waiting import soon
 
 PAGE = DOCS / "how-to" / "scale-out.md"
 
