@@ -36,6 +36,7 @@ setup(
     keywords=["django", "channels", "websocket", "asgi", "daphne", "broadcast", "backpressure"],
     packages=find_packages(include=["arcly_channels", "arcly_channels.*"]),
     package_data={"arcly_channels": ["py.typed", "static/**/*", "templates/**/*"]},
+    py_modules=["pytest_arcly_channels"],
     python_requires=">=3.10",
     install_requires=["django>=4.2", "channels>=4.2", "orjson>=3.10"],
     extras_require={
@@ -44,6 +45,7 @@ setup(
         "redis": ["redis[hiredis]>=5", "msgpack>=1"],
         "jwt": ["PyJWT[crypto]>=2.8"],
         "typed": ["pydantic>=2.10"],
+        "testing": ["daphne>=4.1"],
         "dev": [
             "build>=1.2",
             "celery>=5.3",
@@ -76,6 +78,8 @@ setup(
             "wsproto>=1.2",
         ],
     },
+    # Named so that `-p no:arcly_channels` turns it off.
+    entry_points={"pytest11": ["pytest_arcly_channels = pytest_arcly_channels"]},
     classifiers=[
         "Development Status :: 4 - Beta",
         "Environment :: Web Environment",

@@ -31,6 +31,7 @@ from arcly_channels.layers.message import Message
 from arcly_channels.session.client import ClientHandle
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Event, Frame, Ref, decode, escaped
+from arcly_channels.wire.events import frame_of
 
 
 class GatewayConsumer(SessionConsumer):
@@ -152,8 +153,10 @@ class GatewayConsumer(SessionConsumer):
 
     async def gateway_event(self, message: Message) -> None:
         """Send the client an event that came for it before it was registered."""
-        if self._gateway_session.client is not None:  # Else it was denied, and is about to end.
-            await self.emit(message["event"], message.get("data"))
+        client, frame = self._gateway_session.client, frame_of(message)
+        if client is not None and frame is not None and not client.is_gone:
+            # As it would have been by the layer: what others send is not this gateway's `sends`.
+            await self.channel_layer.send_frame(client.id, frame)
 
     # Inside
 

@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 ENDLESS = "goes on though it was cancelled: it is left alone"
 
+FAILED = "arcly_channels.failed"
+"""The key in a scope's `extensions` of what is called with each exception of a handler: tests want
+to see what a client is not told."""
+
 
 class ReportingConsumer(AsyncWebsocketConsumer):
     """Knows who its client is, and says what went wrong: of each kind at most once a second."""
@@ -82,6 +86,9 @@ class ReportingConsumer(AsyncWebsocketConsumer):
     def _report(self, method: str, problem: str, **more: Any) -> None:
         """Count what went wrong, and log it: of each problem of a method at most once a second."""
         self.channel_layer.count_handler_error()
+        tell = self.scope.get("extensions", {}).get(FAILED)
+        if tell is not None and "exc_info" in more:
+            tell(more["exc_info"])
         about = f"{method} {problem}" if method else ""  # What others make up is no key.
         missed = self._gateway_declaration.failures.due(about)
         if missed is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -72,6 +73,7 @@ class GatewayLayer(Counted, BaseChannelLayer):
         self.relay = relay
         self.registry = ConnectionRegistry(
             shards=shards,
+            clock=lambda: time.monotonic(),  # Looked up anew, as everywhere: a test may move it.
             stall_timeout=lambda: get_settings().STALL_TIMEOUT,
             ping_interval=lambda: get_settings().PING_INTERVAL,
             idle_timeout=lambda: get_settings().IDLE_TIMEOUT,

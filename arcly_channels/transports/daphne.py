@@ -83,8 +83,11 @@ def _inbound_queue(receive: object) -> asyncio.Queue[Any]:
 
 
 def is_serving() -> bool:
-    """Return whether Daphne is this process' server, and not merely imported."""
-    return bool(getattr(sys.modules.get("twisted.internet.reactor"), "running", False))
+    """Return whether Daphne serves the running loop, and is not merely imported, or elsewhere."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    loop = getattr(reactor, "_asyncioEventloop", None)
+    is_here = loop is None or loop is asyncio.get_running_loop()
+    return is_here and bool(getattr(reactor, "running", False))
 
 
 @implementer(IPushProducer)

@@ -76,7 +76,7 @@ class Reader:
             directory=self.directory,
             environment={"DJANGO_SETTINGS_MODULE": "mysite.settings"},
             cwd=self.directory,
-            python=str(self._bin / python),
+            program=str(self._bin / python),
         )
 
 

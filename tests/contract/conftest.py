@@ -11,8 +11,7 @@ import pytest
 
 from arcly_channels.layers import LocalChannelLayer, RedisChannelLayer
 from arcly_channels.relay import workers
-
-MakeLayer = Callable[..., Any]
+from arcly_channels.testing.contract.helpers import MakeLayer
 
 KINDS = ["local", "redis", "cluster"]
 
@@ -24,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     being made would run out of time.
     """
     if "make_layer" in metafunc.fixturenames:
-        kinds = ["local", "redis"] if "pass_time" in metafunc.fixturenames else KINDS
+        kinds = ["local", "redis"] if "gateway_clock" in metafunc.fixturenames else KINDS
         metafunc.parametrize("make_layer", kinds, indirect=True)
 
 
@@ -49,8 +48,3 @@ async def make_layer(
     for layer in made:
         await layer.flush()
         await layer.close()
-
-
-@pytest.fixture
-def layer(make_layer: MakeLayer) -> Any:
-    return make_layer()

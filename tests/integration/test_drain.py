@@ -23,11 +23,11 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 
+from arcly_channels.testing.waiting import eventually, soon
 from tests.clients import Visitor, connected
 from tests.integration.test_outbound import SERVERS
 from tests.integration.witness import Witness
 from tests.servers import Server, demo_server, skip_for_want_of
-from tests.waiting import eventually, soon
 
 T = TypeVar("T")
 

@@ -7,8 +7,6 @@ import logging
 import re
 import shlex
 import threading
-import unittest
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
-from channels.testing import WebsocketCommunicator
 from daphne.cli import CommandLineInterface
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
@@ -28,6 +25,7 @@ from arcly_channels import GatewayConsumer, subscribe
 from arcly_channels.conf.settings import problems
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.logs import noted
+from arcly_channels.testing import Clients, GatewayCommunicator
 from tests.documents import DOCS, blocks, section
 
 
@@ -39,44 +37,25 @@ class Room(GatewayConsumer):
         await self.join_room(data)
 
 
-@pytest.fixture(autouse=True)
-def fresh_layers() -> Iterator[None]:
-    channel_layers.backends.clear()
-    yield
-    channel_layers.backends.clear()
+class Browser:
+    """Connects to gateways in this process."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    async def open(self, gateway: Any = Room, **scope: Any) -> GatewayCommunicator:
+        return await self._clients(gateway.as_asgi()).connect(**scope)
+
+    async def enter(self, room: str) -> GatewayCommunicator:
+        client = await self.open()
+        await client.emit("join", room)
+        await client.settle()
+        return client
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Connects to a gateway in this process, and disconnects at the end."""
-    browsers: list[WebsocketCommunicator] = []
-    yield Browser(browsers)
-    for each in browsers:
-        await each.disconnect()
-
-
-class Browser:
-    def __init__(self, opened: list[WebsocketCommunicator]) -> None:
-        self._opened = opened
-
-    async def open(self, gateway: Any = Room, **scope: Any) -> Any:
-        communicator = WebsocketCommunicator(gateway.as_asgi(), "/")
-        communicator.scope.update(scope)
-        connected, _ = await communicator.connect()
-        assert connected
-        self._opened.append(communicator)
-        return communicator
-
-    async def enter(self, room: str) -> Any:
-        communicator = await self.open()
-        await send(communicator, "join", room)
-        await send(communicator, "sync")
-        assert (await communicator.receive_json_from())["event"] == "error"
-        return communicator
-
-
-async def send(communicator: Any, event: str, data: Any = None) -> None:
-    await communicator.send_json_to({"event": event, "data": data})
+def browser(gateway_client: Clients) -> Browser:
+    return Browser(gateway_client)
 
 
 def recipe(heading: str, number: int = 0, **names: Any) -> Any:
@@ -120,8 +99,7 @@ async def test_view_tells_a_room(browser: Browser) -> None:
     watcher = await browser.enter("order 7")
     response = await sync_to_async(views.ship)(RequestFactory().get("/"), 7)
     assert response.status_code == 204
-    event = {"event": "order.shipped", "data": {"number": 7}}
-    assert await watcher.receive_json_from() == event
+    await watcher.expect("order.shipped", {"number": 7})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -130,8 +108,7 @@ async def test_signal_tells_everybody(browser: Browser) -> None:
     try:
         watcher = await browser.open()
         await sync_to_async(create_user)("ada")
-        event = {"event": "user.joined", "data": {"name": "ada"}}
-        assert await watcher.receive_json_from() == event
+        await watcher.expect("user.joined", {"name": "ada"})
     finally:
         post_save.disconnect(signals.announce, sender=get_user_model())
 
@@ -156,14 +133,12 @@ async def test_other_process_asks_the_server(browser: Browser, settings: Any) ->
             "/", body, content_type="application/json", headers={"X-Publish-Key": key}
         )
         assert (await sync_to_async(views.publish)(request)).status_code == status
-    assert await watcher.receive_json_from() == {"event": "kettle", "data": "on"}
+    await watcher.expect("kettle", "on")
 
 
-async def test_client_is_refused(browser: Browser) -> None:
+async def test_client_is_refused(browser: Browser, gateway_client: Clients) -> None:
     gateway = recipe("Refuse a client").Members
-    stranger = WebsocketCommunicator(gateway.as_asgi(), "/")
-    stranger.scope["user"] = AnonymousUser()
-    assert (await stranger.connect())[0] is False
+    await gateway_client(gateway.as_asgi()).expect_refusal(user=AnonymousUser())
     await browser.open(gateway, user=SimpleNamespace(is_authenticated=True))
 
 
@@ -171,61 +146,51 @@ async def test_client_is_told_before_it_is_closed(browser: Browser) -> None:
     first = recipe("Refuse a client")
     gateway = recipe("Refuse a client", 1, **vars(first)).Members
     stranger = await browser.open(gateway, user=AnonymousUser())
-    assert (await stranger.receive_json_from())["event"] == "goodbye"
-    assert (await stranger.receive_output())["code"] == 4401
+    await stranger.expect("goodbye")
+    await stranger.expect_close(4401)
 
 
 async def test_bad_data_is_answered(browser: Browser) -> None:
     client = await browser.open(recipe("Answer bad data").Orders)
     for data in ("order 7", {"number": "7"}, {}):
-        await send(client, "order.watch", data)
-        assert (await client.receive_json_from())["data"]["code"] == "invalid_number"
-    await send(client, "order.watch", {"number": 7})
-    await send(client, "sync")
-    assert (await client.receive_json_from())["data"]["code"] == "unknown_event"
+        await client.emit("order.watch", data)
+        await client.expect_error("invalid_number")
+    await client.emit("order.watch", {"number": 7})
+    await client.expect_nothing()
 
 
-async def test_kicked_user_is_kept_out(browser: Browser) -> None:
+async def test_kicked_user_is_kept_out(browser: Browser, gateway_client: Clients) -> None:
     chat = recipe("Keep somebody out who was kicked")
     eve = await browser.open(chat.Chat, claims={"sub": "eve"})
     await browser.open(chat.Chat, claims={"sub": "ada"})
     assert await sync_to_async(chat.kick)("eve") == 1
-    assert (await eve.receive_output())["code"] == 4401
-    again = WebsocketCommunicator(chat.Chat.as_asgi(), "/")
-    again.scope["claims"] = {"sub": "eve"}
-    assert (await again.connect())[0] is False
-
-
-def test_gateway_is_tested_as_somebody() -> None:
-    case = recipe("Test it as somebody").MembersTest
-    names = ("test_member_is_welcome", "test_stranger_is_refused")
-    result = unittest.TestSuite(map(case, names)).run(unittest.TestResult())
-    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+    await eve.expect_close(4401)
+    await gateway_client(chat.Chat.as_asgi()).expect_refusal(claims={"sub": "eve"})
 
 
 async def test_answer_comes_later(browser: Browser) -> None:
     client = await browser.open(recipe("Answer later").Reports)
-    await send(client, "report.make")
-    assert await client.receive_json_from() == {"event": "report.ready", "data": {"rows": 499500}}
+    await client.emit("report.make")
+    await client.expect("report.ready", {"rows": 499500})
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_handler_uses_the_orm(browser: Browser) -> None:
     client = await browser.open(recipe("Use the ORM in a handler").Members)
     await sync_to_async(create_user)("ada")
-    await send(client, "member.find", "ada")
-    assert (await client.receive_json_from())["event"] == "member.found"
-    await send(client, "member.find", {"name": "ada"})
-    assert (await client.receive_json_from())["data"]["code"] == "no_such_member"
+    await client.emit("member.find", "ada")
+    await client.expect("member.found")
+    await client.emit("member.find", {"name": "ada"})
+    await client.expect_error("no_such_member")
     await sync_to_async(forget_connections)()
 
 
 async def test_client_asks_for_too_much(browser: Browser) -> None:
     client = await browser.open(recipe("Limit what a client may ask for").Search)
     for _ in range(60):  # The first ten pass, and five a second.
-        await send(client, "typing")
-    error = (await client.receive_json_from())["data"]
-    assert (error["code"], error["retry_after"] <= 0.2) == ("rate_limited", True)
+        await client.emit("typing")
+    error = await client.expect_error("rate_limited")
+    assert error["retry_after"] <= 0.2
 
 
 async def test_several_searches_run_at_once(browser: Browser) -> None:
@@ -234,35 +199,34 @@ async def test_several_searches_run_at_once(browser: Browser) -> None:
     search.search.__globals__["look_for"] = lambda _: together.wait(10)
     client = await browser.open(search)
     for words in "abc":
-        await send(client, "search", words)
-    found = [(await client.receive_json_from(timeout=10))["data"]["for"] for _ in "abc"]
+        await client.emit("search", words)
+    found = [(await client.receive_json_from())["data"]["for"] for _ in "abc"]
     assert sorted(found) == ["a", "b", "c"]
 
 
 async def test_gateway_stands_before_a_consumer_of_channels(browser: Browser) -> None:
     client = await browser.open(recipe("Use it with consumers of Channels").News)
-    await send(client, "ping", 1)
-    assert await client.receive_json_from() == {"event": "pong", "data": 1}
+    await client.emit("ping", 1)
+    await client.expect("pong", 1)
     await channel_layers["default"].group_send("news", {"type": "news.flash", "headline": "Tea"})
-    assert await client.receive_json_from() == {"event": "news", "data": "Tea"}
+    await client.expect("news", "Tea")
 
 
 async def test_consumer_of_channels_reaches_gateways(browser: Browser) -> None:
     watcher = await browser.enter("boiler room")
     sensor = await browser.open(recipe("Use it with consumers of Channels", 1).Sensor)
     await sensor.send_to(text_data="21.5")
-    assert await watcher.receive_json_from() == {"event": "reading", "data": 21.5}
+    await watcher.expect("reading", 21.5)
 
 
 async def test_gateway_lives_on_another_layer(browser: Browser, settings: Any) -> None:
     settings.CHANNEL_LAYERS = recipe("Use several layers").CHANNEL_LAYERS
     games = recipe("Use several layers", 1)
     player = await browser.open(games.Game)
-    await send(player, "table.join")
-    await send(player, "sync")
-    assert (await player.receive_json_from())["event"] == "error"
+    await player.emit("table.join")
+    await player.settle()
     await sync_to_async(games.deal)("queen")
-    assert await player.receive_json_from() == {"event": "card", "data": "queen"}
+    await player.expect("card", "queen")
 
 
 def test_health_has_addresses() -> None:

@@ -19,12 +19,12 @@ from urllib.request import urlopen
 import jwt
 import pytest
 
+from arcly_channels.testing.waiting import DEADLINE
 from tests.clients import Client, connected
 from tests.integration.anywhere_project.publish import FORKED, SENDS, THREADS
 from tests.integration.anywhere_project.settings import PROJECT, SECRET_KEY
 from tests.redis_servers import RedisServer
 from tests.servers import ROOT, START_DEADLINE, Server, run, skip_for_want_of
-from tests.waiting import DEADLINE
 
 DAPHNE = ("-m", "daphne", "--port", "{port}", f"{PROJECT}.asgi:application")
 ENDS = 5.0

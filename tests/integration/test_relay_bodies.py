@@ -19,8 +19,8 @@ from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.relay.contract import Kind
 from arcly_channels.relay.link import command
 from arcly_channels.relay.parcels import VERSION
+from arcly_channels.testing.waiting import soon
 from tests.redis_servers import RedisServer
-from tests.waiting import soon
 
 ROOM = b"arcly:1:g:room"
 LAST = {"type": "last"}

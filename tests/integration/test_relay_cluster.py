@@ -13,13 +13,13 @@ import pytest
 from arcly_channels.fanout.audience import Group
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.relay.names import ClusterNames, slot_of
+from arcly_channels.testing.waiting import soon
 from tests.integration.crew import Crew, crew
 from tests.integration.forms import Form, forms
 from tests.integration.relay_sender import EACH, FEW, THREADS
 from tests.integration.test_relay_faults import RATE, address, check
 from tests.integration.test_relay_senders import run
 from tests.redis_servers import SLOTS, RedisNode, move_slot, redis_cluster
-from tests.waiting import soon
 
 TOPICS = ClusterNames("arcly", "")
 """What groups are called in the cluster."""

@@ -10,12 +10,12 @@ import pytest
 
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.relay import inspection
+from arcly_channels.testing.waiting import eventually
 from tests.integration.crew import crew
 from tests.integration.forms import Form, forms
 from tests.integration.test_relay_faults import address, begin, check
 from tests.proxy import Proxy
 from tests.redis_servers import MASTER, RedisReplica, RedisSentinel, RedisServer
-from tests.waiting import eventually
 
 Pair = tuple[RedisServer, RedisReplica]
 

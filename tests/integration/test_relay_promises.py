@@ -16,9 +16,9 @@ from arcly_channels.exceptions import RelayError, RelayOutcomeUnknown, RelayUnav
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.relay import gaps, inspection, letters
 from arcly_channels.relay.contract import Gap
+from arcly_channels.testing.waiting import eventually, soon
 from tests.proxy import Proxy
 from tests.redis_servers import RedisServer
-from tests.waiting import eventually, soon
 
 
 class Layer(RedisChannelLayer):

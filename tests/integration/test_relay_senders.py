@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import pytest
 
 from arcly_channels.layers import RedisChannelLayer
+from arcly_channels.testing.waiting import soon
 from tests.integration.relay_sender import EACH, FEW, THREADS
 from tests.redis_servers import RedisServer
 from tests.servers import ROOT
-from tests.waiting import soon
 
 DEADLINE = 60.0
 

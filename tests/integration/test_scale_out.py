@@ -14,12 +14,12 @@ from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
 
 from arcly_channels.layers import RedisChannelLayer
+from arcly_channels.testing.waiting import soon
 from demo_project import cluster
 from tests.documents import DOCS, blocks, section
 from tests.nginx import make_certificate
 from tests.redis_servers import RedisServer, redis_cluster
 from tests.servers import free_port, require
-from tests.waiting import soon
 
 PAGE = DOCS / "how-to" / "scale-out.md"
 

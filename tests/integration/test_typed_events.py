@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from arcly_channels import EventRefused
 from tests.documents import DOCS, blocks
 from tests.gateways import Socket, connected
 from tests.servers import ROOT
@@ -27,7 +28,6 @@ def chat() -> Any:
 @pytest.fixture
 async def client(chat: Any, layer: Any) -> AsyncIterator[Socket]:
     async with connected(chat.as_asgi(), subprotocols=["arcly.v1"]) as socket:
-        assert (await socket.receive())["event"] == "gateway:welcome"
         yield socket
 
 
@@ -35,22 +35,20 @@ async def test_client_is_told_what_the_page_shows(client: Socket) -> None:
     shown = blocks(PAGE.read_text(encoding="utf-8"), "console")[0].splitlines()
     for line in shown:
         if line.startswith("> "):
-            await client.send_text(line[2:])
+            await client.send_to(line[2:])
         else:
-            assert await client.receive() == json.loads(line[2:])
+            assert await client.receive_json_from() == json.loads(line[2:])
     assert len(shown) == 4
 
 
 async def test_message_is_sent_and_replied_as_its_model_says(client: Socket) -> None:
     message = {"room": "tea", "text": "hi"}
-    await client.send("message.send", message, ref=1)
-    details = (await client.receive())["data"]["details"]
-    assert details == [{"path": "data.room", "message": "join it first"}]
-    await client.send("gateway:join", {"room": "tea"})
-    assert (await client.receive())["event"] == "gateway:joined"
-    await client.send("message.send", message, ref=2)
-    assert await client.receive_event() == ("message.receive", {"id": 1, **message})
-    assert await client.receive_event() == ("gateway:reply", {"id": 1, **message})
+    with pytest.raises(EventRefused) as refused:
+        await client.request("message.send", message)
+    assert refused.value.details == [{"path": "data.room", "message": "join it first"}]
+    await client.join("tea")
+    assert await client.request("message.send", message) == {"id": 1, **message}
+    await client.expect("message.receive", {"id": 1, **message}, room="tea")
 
 
 def test_type_checkers_look_at_what_the_page_shows() -> None:

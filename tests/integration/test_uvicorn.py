@@ -11,8 +11,8 @@ import uvicorn
 from websockets.asyncio.client import connect
 
 from arcly_channels import GatewayConsumer
+from arcly_channels.testing.waiting import eventually
 from arcly_channels.transports.uvicorn import UvicornTransport
-from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
+from arcly_channels.testing.waiting import eventually, soon, turns
 from arcly_channels.transports import asgi
 from arcly_channels.transports.asgi import SLOW, AsgiTransport
 from arcly_channels.transports.base import Peer
 from arcly_channels.wire.envelope import Frame
-from tests.waiting import eventually, soon, turns
 
 
 class Server:

@@ -20,8 +20,8 @@ from arcly_channels import (
 )
 from arcly_channels.fanout.audience import One
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.testing.waiting import eventually, soon
 from tests.gateways import Recorded, Socket, StuckServer, connected
-from tests.waiting import eventually, soon
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -135,7 +135,7 @@ async def test_handle_can_be_excluded(
         await client.broadcast("to all", exclude_self=True)
         await client.broadcast_to_room("room", "to the room", exclude_self=True)
         assert await events(other, 2) == ["to all", "to the room"]
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
 
 
 async def test_handle_can_cross_tenants(
@@ -150,7 +150,7 @@ async def test_left_room_is_left(client: ClientHandle, socket: Socket) -> None:
     await client.join_room("room")
     await client.leave_room("room")
     await client.broadcast_to_room("room", "to the room")
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 # Refusals
@@ -164,7 +164,7 @@ async def test_data_that_cannot_be_written_is_refused(client: ClientHandle, sock
     ):
         with pytest.raises(EnvelopeError):
             await sending
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 @pytest.mark.parametrize("room", ["", None, "x" * 201])
@@ -211,7 +211,7 @@ async def test_gone_handle_does_nothing(
     async with connected(gateway.as_asgi()) as other:
         await gateway.instances[1].join_room("room")
         await use(gone)
-        assert await other.got_nothing()
+        await other.expect_nothing()
     assert layer.registry.rooms() == []
 
 
@@ -241,7 +241,7 @@ async def test_handle_of_an_evicted_client_sends_it_nothing_more(
 ) -> None:
     layer.registry.evict(client.id)
     await use(client)
-    assert await socket.receive_close() == 4008
+    await socket.expect_close(4008)
 
 
 async def test_burst_of_a_handle_does_not_evict_a_client_that_reads(
@@ -280,13 +280,13 @@ async def test_running_handler_of_a_client_that_was_made_to_go_publishes_nothing
 
     await gateway.instances[0].join_room("room")
     async with connected(Talking.as_asgi()) as talking:
-        await talking.send("talk")
+        await talking.emit("talk")
         await soon(begun.wait())
         layer.registry.close(One(Talking.connects[0]), 4401)
         go_on.set()
-        assert await talking.receive_close() == 4401
-    assert await socket.receive_event() == ("goodbye", None)
-    assert await socket.got_nothing()
+        await talking.expect_close(4401)
+    await socket.expect("goodbye", None)
+    await socket.expect_nothing()
 
 
 # How many rooms
@@ -339,7 +339,7 @@ async def test_client_hears_of_a_room_too_many() -> None:
 
     async with connected(Joining.as_asgi(), claims={"sub": "ann", "jti": "1"}) as socket:
         for room in ("a", "b", "c"):
-            await socket.send("join", room)
+            await socket.emit("join", room)
         assert (await socket.receive_event())[1]["code"] == "too_many_rooms"
 
 
@@ -369,13 +369,13 @@ async def test_room_of_a_namespace_is_not_that_of_others(
             await each.join_room("room")
         await Staff.instances[-1].broadcast_to_room("room", "of the staff")
         broadcast_to_room("room", "also of the staff", tenant=tenant, namespace="staff")
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
         assert await events(staff, 2) == ["of the staff", "also of the staff"]
         await gateway.instances[-1].broadcast_to_room("room", "of all")
         await gateway.instances[-1].broadcast_to_room(
             group_name("room", tenant, namespace="staff"), "of all"
         )
-        assert await staff.got_nothing()
+        await staff.expect_nothing()
 
 
 async def test_room_of_a_namespace_may_be_left() -> None:
@@ -383,4 +383,4 @@ async def test_room_of_a_namespace_may_be_left() -> None:
         await Staff.instances[-1].join_room("room")
         await Staff.instances[-1].leave_room("room")
         broadcast_to_room("room", "of the staff", namespace="staff")
-        assert await staff.got_nothing()
+        await staff.expect_nothing()

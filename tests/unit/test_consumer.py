@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,9 +25,10 @@ from arcly_channels import CloseCode, EnvelopeError, GatewayConsumer, Refused, s
 from arcly_channels.exceptions import SlowConsumer
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.stall import LOOK
+from arcly_channels.testing import Clock, GatewayCommunicator
+from arcly_channels.testing.waiting import eventually, soon, turns
 from arcly_channels.transports import asgi
 from tests.gateways import Recorded, Socket, StuckServer, connected
-from tests.waiting import eventually, soon, turns
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -97,13 +98,6 @@ async def socket(chat: type[Chat]) -> AsyncIterator[Socket]:
         yield socket
 
 
-async def error(socket: Socket) -> dict[str, Any]:
-    """Return the data of the error event that is next."""
-    event, data = await socket.receive_event()
-    assert event == "error"
-    return dict(data)
-
-
 # Events
 
 
@@ -116,18 +110,18 @@ async def test_scope_that_is_no_websocket_is_refused() -> None:
 
 
 async def test_event_goes_to_its_handler_with_its_data(socket: Socket) -> None:
-    await socket.send("echo", {"a": [1]})
-    assert await socket.receive_event() == ("echo", {"a": [1]})
+    await socket.emit("echo", {"a": [1]})
+    await socket.expect("echo", {"a": [1]})
 
 
 async def test_event_without_data_has_none(socket: Socket) -> None:
-    await socket.send_text('{"event":"echo"}')
-    assert await socket.receive_event() == ("echo", None)
+    await socket.send_to('{"event":"echo"}')
+    await socket.expect("echo", None)
 
 
 async def test_events_are_handled_in_order(socket: Socket) -> None:
     for number in range(20):
-        await socket.send("echo", number)
+        await socket.emit("echo", number)
     assert [(await socket.receive_event())[1] for _ in range(20)] == list(range(20))
 
 
@@ -148,7 +142,7 @@ async def test_events_and_channel_messages_are_handled_one_at_a_time(
             steps.append("message")
 
     async with connected(Slow.as_asgi()) as socket:
-        await socket.send("slow")
+        await socket.emit("slow")
         await eventually(lambda: steps == ["begin"])
         await layer.send(Slow.instances[0].channel_name, {"type": "note.message"})
         await turns()
@@ -162,45 +156,45 @@ async def test_events_and_channel_messages_are_handled_one_at_a_time(
 
 @pytest.mark.parametrize("text", ["", "nope", "{", "NaN", '{"event":"echo"', "[" * 5000])
 async def test_text_that_is_no_json_is_malformed(socket: Socket, text: str) -> None:
-    await socket.send_text(text)
-    assert (await error(socket))["code"] == "malformed"
+    await socket.send_to(text)
+    await socket.expect_error("malformed")
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "1", '"echo"', '["echo"]'])
 async def test_json_that_is_no_object_is_malformed(socket: Socket, text: str) -> None:
-    await socket.send_text(text)
-    assert (await error(socket))["code"] == "malformed"
+    await socket.send_to(text)
+    await socket.expect_error("malformed")
 
 
 @pytest.mark.parametrize("text", ["{}", '{"data":1}', '{"event":1}', '{"event":null}'])
 async def test_object_without_a_string_for_an_event_is_malformed(socket: Socket, text: str) -> None:
-    await socket.send_text(text)
-    assert (await error(socket))["code"] == "malformed"
+    await socket.send_to(text)
+    await socket.expect_error("malformed")
 
 
 @pytest.mark.parametrize("payload", [b"", b'{"event":"echo"}', b"\xff\x00"])
 async def test_binary_frame_is_malformed(socket: Socket, payload: bytes) -> None:
-    await socket.send_bytes(payload)
-    assert (await error(socket))["code"] == "malformed"
+    await socket.send_to(bytes_data=payload)
+    await socket.expect_error("malformed")
 
 
 @pytest.mark.parametrize("event", ["", "unknown", "on_connect", "close_with", "x" * 1000])
 async def test_event_without_a_handler_is_unknown(socket: Socket, event: str) -> None:
-    await socket.send(event)
-    assert (await error(socket))["code"] == "unknown_event"
+    await socket.send_json_to({"event": event})
+    await socket.expect_error("unknown_event")
 
 
 async def test_bad_input_leaves_the_socket_open(socket: Socket) -> None:
     for text in ("nope", "[]", '{"event":"unknown"}', '{"event":"fail"}'):
-        await socket.send_text(text)
-        await error(socket)
-    await socket.send("echo", "still there")
-    assert await socket.receive_event() == ("echo", "still there")
+        await socket.send_to(text)
+        await socket.expect("error")
+    await socket.emit("echo", "still there")
+    await socket.expect("echo", "still there")
 
 
 async def test_error_says_what_was_wrong(socket: Socket) -> None:
-    await socket.send("unknown")
-    assert await error(socket) == {"code": "unknown_event", "message": "no event unknown"}
+    await socket.emit("unknown")
+    await socket.expect("error", {"code": "unknown_event", "message": "no event unknown"})
 
 
 REFS = [0, "", "r1", 2**53 - 1]
@@ -209,33 +203,33 @@ REFS = [0, "", "r1", 2**53 - 1]
 @pytest.mark.parametrize("ref", REFS, ids=repr)
 @pytest.mark.parametrize("event", ["unknown", "fail", "emit.object", "join", 7])
 async def test_error_repeats_the_ref(socket: Socket, event: Any, ref: Any) -> None:
-    await socket.send(event, ref=ref)
-    assert (await socket.receive())["ref"] == ref
+    await socket.send_json_to({"event": event, "ref": ref})
+    assert (await socket.receive_json_from())["ref"] == ref
 
 
 async def test_error_without_a_ref_has_none(socket: Socket) -> None:
-    await socket.send("unknown")
-    assert "ref" not in await socket.receive()
+    await socket.emit("unknown")
+    assert "ref" not in await socket.receive_json_from()
 
 
 @pytest.mark.parametrize("ref", [False, [1], {"a": 1}, -1, "x" * 65])
 async def test_bad_ref_is_malformed_and_not_repeated(socket: Socket, ref: Any) -> None:
-    await socket.send("unknown", ref=ref)
-    answer = await socket.receive()
+    await socket.emit("unknown", ref=ref)
+    answer = await socket.receive_json_from()
     assert answer["data"]["code"] == "malformed"
     assert "ref" not in answer
 
 
 async def test_ref_that_is_too_deep_is_malformed_and_leaves_the_socket_open(socket: Socket) -> None:
-    await socket.send_text('{"event":"unknown","ref":' + "[" * 500 + "]" * 500 + "}")
-    assert (await error(socket))["code"] == "malformed"
-    await socket.send("unknown")
-    assert (await error(socket))["code"] == "unknown_event"
+    await socket.send_to('{"event":"unknown","ref":' + "[" * 500 + "]" * 500 + "}")
+    await socket.expect_error("malformed")
+    await socket.emit("unknown")
+    await socket.expect_error("unknown_event")
 
 
 async def test_unknown_event_is_shown_short_and_in_one_line(socket: Socket) -> None:
-    await socket.send("\n" * 100_000)
-    assert await error(socket) == {"code": "unknown_event", "message": "no event " + r"\n" * 50}
+    await socket.emit("\n" * 100_000)
+    await socket.expect("error", {"code": "unknown_event", "message": "no event " + r"\n" * 50})
 
 
 async def test_send_of_a_frame_over_the_limit_raises_and_sends_nothing(
@@ -247,7 +241,7 @@ async def test_send_of_a_frame_over_the_limit_raises_and_sends_nothing(
         with pytest.raises(EnvelopeError, match="101 bytes"):
             await consumer.send(**arguments)
     await consumer.send(bytes_data=b"x" * 100)
-    assert await socket.receive() == b"x" * 100
+    assert await socket.receive_from() == b"x" * 100
 
 
 async def test_event_over_the_limit_raises_and_sends_nothing(
@@ -256,12 +250,12 @@ async def test_event_over_the_limit_raises_and_sends_nothing(
     settings.ARCLY_CHANNELS = {"MAX_FRAME_BYTES": 100}
     with pytest.raises(EnvelopeError, match="100 are allowed"):
         await chat.instances[-1].emit("e", "x" * 100)
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 async def test_failing_handler_is_an_internal_error_without_details(socket: Socket) -> None:
-    await socket.send("fail")
-    answer = await error(socket)
+    await socket.emit("fail")
+    answer = await socket.expect("error")
     assert answer["code"] == "internal"
     assert "secret" not in str(answer)
 
@@ -269,8 +263,8 @@ async def test_failing_handler_is_an_internal_error_without_details(socket: Sock
 async def test_failing_handler_is_logged_with_its_traceback(
     socket: Socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await socket.send("fail", {"password": "hunter2"})
-    await error(socket)
+    await socket.emit("fail", {"password": "hunter2"})
+    await socket.expect("error")
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.exc_info is not None
     assert "ThisChat.fail failed" in record.getMessage()
@@ -278,12 +272,12 @@ async def test_failing_handler_is_logged_with_its_traceback(
 
 
 async def test_handler_that_fails_again_and_again_is_logged_once_a_second(
-    socket: Socket, caplog: pytest.LogCaptureFixture, pass_time: Callable[[float], None]
+    socket: Socket, caplog: pytest.LogCaptureFixture, gateway_clock: Clock
 ) -> None:
     for seconds in (0, 0, 0, 1):
-        pass_time(seconds)
-        await socket.send("fail")
-        await error(socket)
+        gateway_clock.jump(seconds)
+        await socket.emit("fail")
+        await socket.expect("error")
     first, second = (record.getMessage() for record in caplog.records)
     assert first.endswith("ThisChat.fail failed")
     assert second.endswith("ThisChat.fail failed (2 more like it were not logged)")
@@ -291,36 +285,36 @@ async def test_handler_that_fails_again_and_again_is_logged_once_a_second(
 
 async def test_failing_handler_is_counted(socket: Socket, layer: LocalChannelLayer) -> None:
     for _ in range(2):
-        await socket.send("fail")
-        await error(socket)
+        await socket.emit("fail")
+        await socket.expect("error")
     assert layer.counts["handler_errors"] == 2
 
 
 async def test_data_that_cannot_be_written_is_an_internal_error(
     socket: Socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await socket.send("emit.object")
-    assert (await error(socket))["code"] == "internal"
+    await socket.emit("emit.object")
+    await socket.expect_error("internal")
     assert "data.a cannot be sent" in caplog.text
 
 
 @pytest.mark.parametrize("room", [None, 1, [], {}, True, "", "x" * 201], ids=repr)
 @pytest.mark.parametrize("event", ["join", "leave"])
 async def test_bad_room_is_invalid(socket: Socket, event: str, room: Any) -> None:
-    await socket.send(event, room)
-    assert (await error(socket))["code"] == "invalid_room"
+    await socket.emit(event, room)
+    await socket.expect_error("invalid_room")
 
 
 async def test_bad_room_to_broadcast_to_is_invalid(socket: Socket) -> None:
-    await socket.send("say", {"room": "", "text": "hello"})
-    answer = await error(socket)
+    await socket.emit("say", {"room": "", "text": "hello"})
+    answer = await socket.expect("error")
     assert answer["code"] == "invalid_room"
     assert "1 to 200 characters" in answer["message"]
 
 
 async def test_bad_room_is_no_handler_error(socket: Socket, layer: LocalChannelLayer) -> None:
-    await socket.send("join", "")
-    await error(socket)
+    await socket.emit("join", "")
+    await socket.expect("error")
     assert layer.counts["handler_errors"] == 0
 
 
@@ -377,7 +371,7 @@ async def test_there_is_no_client_before_the_socket_is_accepted() -> None:
             await self.emit("too early")
 
     with pytest.raises(RuntimeError, match="before its socket is accepted"):
-        await Socket(Early.as_asgi()).connect()
+        await GatewayCommunicator(Early.as_asgi()).connect()
 
 
 async def test_inbound_frame_is_a_sign_of_life(
@@ -386,7 +380,7 @@ async def test_inbound_frame_is_a_sign_of_life(
     connection = layer.registry.get(chat.connects[0])
     assert connection is not None
     before = connection.last_seen
-    await socket.send("echo")
+    await socket.emit("echo")
     await socket.receive_event()
     assert connection.last_seen > before
 
@@ -395,7 +389,7 @@ async def test_nothing_is_left_of_a_client_that_is_gone(
     layer: LocalChannelLayer, chat: type[Chat]
 ) -> None:
     async with connected(chat.as_asgi()) as socket:
-        await socket.send("join", "room")
+        await socket.emit("join", "room")
         await socket.receive_event()
     assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
     assert (dict(layer.channels), dict(layer.groups)) == ({}, {})
@@ -409,7 +403,7 @@ async def test_client_that_is_not_authorized_is_refused(layer: LocalChannelLayer
         async def authorize(self) -> None:
             raise Refused(CloseCode.FORBIDDEN, "not you")
 
-    assert await Socket(Closed.as_asgi()).connect() == 4403
+    await Socket(Closed.as_asgi()).expect_refusal(4403)
     assert (Closed.connects, Closed.disconnects) == ([], [])
     assert layer.registry.connection_count() == 0
 
@@ -420,7 +414,7 @@ async def test_authorize_knows_who_asks() -> None:
             if self.claims is None:
                 raise Refused(CloseCode.UNAUTHENTICATED)
 
-    assert await Socket(Members.as_asgi()).connect() == 4401
+    await Socket(Members.as_asgi()).expect_refusal(4401)
     async with connected(Members.as_asgi(), claims={"sub": "ann"}):
         assert len(Members.connects) == 1
 
@@ -431,7 +425,7 @@ async def test_refusal_is_logged_without_a_traceback(caplog: pytest.LogCaptureFi
             raise Refused(4403, "not you")
 
     caplog.set_level(logging.INFO, "arcly_channels")
-    await Socket(Closed.as_asgi()).connect()
+    await Socket(Closed.as_asgi()).expect_refusal()
     assert "refused with 4403: not you" in caplog.text
     assert not any(record.exc_info for record in caplog.records)
 
@@ -442,7 +436,7 @@ async def test_failing_authorize_lets_nobody_in(layer: LocalChannelLayer) -> Non
             raise LookupError("broken")
 
     with pytest.raises(LookupError, match="broken"):
-        await Socket(Broken.as_asgi()).connect()
+        await GatewayCommunicator(Broken.as_asgi()).connect()
     assert (Broken.connects, Broken.disconnects) == ([], [])
 
 
@@ -452,7 +446,7 @@ async def test_authorize_may_close_as_in_channels() -> None:
             await self.close()
 
     socket = Socket(Closing.as_asgi())
-    assert await socket.connect() == 1000
+    await socket.expect_refusal(1000)
     await socket.ended()
     assert (Closing.connects, Closing.disconnects) == ([], [])
 
@@ -463,7 +457,7 @@ async def test_authorize_may_deny_as_in_channels() -> None:
             raise DenyConnection
 
     socket = Socket(Denying.as_asgi())
-    assert await socket.connect() == 4403
+    await socket.expect_refusal(4403)
     await socket.ended()
     assert (Denying.connects, Denying.disconnects) == ([], [])
 
@@ -474,7 +468,7 @@ async def test_connect_may_deny_as_in_channels() -> None:
             raise DenyConnection
 
     socket = Socket(Denying.as_asgi())
-    assert await socket.connect() == 1000
+    await socket.expect_refusal(1000)
     await socket.close(1006)
     assert (Denying.connects, Denying.disconnects) == ([], [])
 
@@ -491,7 +485,7 @@ async def test_connect_may_choose_a_subprotocol() -> None:
 async def test_client_over_the_cap_is_refused(chat: type[Chat], settings: Settings) -> None:
     settings.ARCLY_CHANNELS = {"MAX_CONNECTIONS": 1}
     async with connected(chat.as_asgi()):
-        assert await Socket(chat.as_asgi()).connect() == 4409
+        await Socket(chat.as_asgi()).expect_refusal(4409)
 
 
 async def test_cap_counts_all_gateways(chat: type[Chat], settings: Settings) -> None:
@@ -500,7 +494,7 @@ async def test_cap_counts_all_gateways(chat: type[Chat], settings: Settings) -> 
 
     settings.ARCLY_CHANNELS = {"MAX_CONNECTIONS": 1}
     async with connected(Other.as_asgi()):
-        assert await Socket(chat.as_asgi()).connect() == 4409
+        await Socket(chat.as_asgi()).expect_refusal(4409)
 
 
 async def test_place_of_a_client_that_is_gone_is_free(chat: type[Chat], settings: Settings) -> None:
@@ -520,12 +514,12 @@ async def test_cap_holds_for_clients_that_come_at_once(settings: Settings) -> No
 
     settings.ARCLY_CHANNELS = {"MAX_CONNECTIONS": 1}
     sockets = [Socket(Slow.as_asgi()) for _ in range(3)]
-    connecting = [asyncio.create_task(socket.connect()) for socket in sockets]
+    connecting = [asyncio.create_task(socket.knock()) for socket in sockets]
     await turns()
     asked.set()
     codes = await soon(asyncio.gather(*connecting))
     for socket in sockets:
-        await socket.hang_up()
+        await socket.disconnect()
     assert codes.count(None) == 1
     assert codes.count(4409) == 2
 
@@ -547,25 +541,25 @@ async def test_close_without_a_code_is_1005(chat: type[Chat]) -> None:
 
 async def test_hooks_run_once_when_the_gateway_closes(chat: type[Chat]) -> None:
     async with connected(chat.as_asgi()) as socket:
-        await socket.send("close", 4000)
-        assert await socket.receive_event() == ("bye", None)
-        assert await socket.receive_close() == 4000
+        await socket.emit("close", 4000)
+        await socket.expect("bye", None)
+        await socket.expect_close(4000)
         await socket.close(4000)
     assert (len(chat.connects), chat.disconnects) == (1, [4000])
 
 
 async def test_code_of_the_gateway_counts_whatever_the_peer_answers(chat: type[Chat]) -> None:
     async with connected(chat.as_asgi()) as socket:
-        await socket.send("close", 4000)
+        await socket.emit("close", 4000)
         await socket.close(1006)
     assert chat.disconnects == [4000]
 
 
 async def test_gateway_may_close_without_a_code(chat: type[Chat]) -> None:
     async with connected(chat.as_asgi()) as socket:
-        await socket.send("close", None)
+        await socket.emit("close", None)
         await socket.receive_event()
-        assert await socket.receive_close() == 1000
+        await socket.expect_close(1000)
         await socket.close(1000)
     assert chat.disconnects == [1000]
 
@@ -575,7 +569,7 @@ async def test_peer_that_does_not_answer_a_close_is_given_up(
 ) -> None:
     monkeypatch.setattr(asgi, "CLOSE_TIMEOUT", 0.01)
     async with connected(chat.as_asgi()) as socket:
-        await socket.send("close", 4000)
+        await socket.emit("close", 4000)
         await socket.ended()
     assert chat.disconnects == [4000]
 
@@ -604,7 +598,7 @@ async def test_crash_of_a_channel_handler_ends_a_consumer_that_has_more_to_do(
     async with connected(Crashing.as_asgi()) as socket:
         await layer.send(Crashing.instances[0].channel_name, {"type": "crash.message"})
         await soon(begun.wait())
-        await socket.send("echo")
+        await socket.emit("echo")
         await turns()
         go_on.set()
         with pytest.raises(RuntimeError, match="crash"):
@@ -617,7 +611,7 @@ async def test_channel_message_without_a_handler_is_logged_and_counted(
 ) -> None:
     for _ in range(3):
         await layer.send(chat.instances[0].channel_name, {"type": "no.such.handler"})
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
     assert layer.counts["handler_errors"] == 3
     assert caplog.text.count("no handler for messages of the type 'no.such.handler'") == 1
     assert not chat.disconnects
@@ -655,7 +649,7 @@ async def test_handler_may_stop_the_consumer(chat: type[Chat]) -> None:
             raise StopConsumer
 
     async with connected(Stopping.as_asgi()) as socket:
-        await socket.send("stop")
+        await socket.emit("stop")
         await socket.ended()
     assert Stopping.disconnects == [1000]
 
@@ -684,7 +678,7 @@ async def test_goodbye_may_be_told_to_the_others(chat: type[Chat]) -> None:
     async with connected(chat.as_asgi()) as staying:
         async with connected(Leaving.as_asgi()):
             pass
-        assert await staying.receive_event() == ("left", None)
+        await staying.expect("left", None)
 
 
 async def test_hooks_run_once_when_the_server_cancels(
@@ -707,7 +701,7 @@ async def test_hooks_run_once_when_the_server_cancels_a_handler() -> None:
             await asyncio.Event().wait()
 
     async with connected(Slow.as_asgi()) as socket:
-        await socket.send("slow")
+        await socket.emit("slow")
         await soon(begun.wait())
         with pytest.raises(asyncio.CancelledError):
             await socket.cancel()
@@ -755,11 +749,11 @@ async def test_evicted_client_that_reads_again_gets_its_backlog_and_4008(
 ) -> None:
     layer.registry.send_text(chat.connects[0], '"backlog"')
     layer.registry.evict(chat.connects[0])
-    assert await socket.receive() == "backlog"
-    assert await socket.receive_close() == 4008
+    assert await socket.receive_json_from() == "backlog"
+    await socket.expect_close(4008)
 
 
-async def test_hooks_run_once_when_the_channel_is_full(pass_time: Callable[[float], None]) -> None:
+async def test_hooks_run_once_when_the_channel_is_full(gateway_clock: Clock) -> None:
     layer = LocalChannelLayer(capacity=1)
     channel_layers.set("default", layer)
     begun, go_on = asyncio.Event(), asyncio.Event()
@@ -776,10 +770,10 @@ async def test_hooks_run_once_when_the_channel_is_full(pass_time: Callable[[floa
             await layer.group_send("group", {"type": "slow.message"})
             await soon(begun.wait())
         while not layer.registry.evictions:
-            pass_time(LOOK)
+            gateway_clock.jump(LOOK)
             await turns()
         go_on.set()
-        assert await socket.receive_close() == 4008
+        await socket.expect_close(4008)
         await socket.close(4008)
     assert (len(Slow.connects), Slow.disconnects) == (1, [4008])
 
@@ -789,7 +783,7 @@ async def test_hooks_run_once_when_an_idle_client_is_reaped(
 ) -> None:
     async with connected(chat.as_asgi()) as socket:
         layer.registry.sweep_idle(-1)
-        assert await socket.receive_close() == 4012
+        await socket.expect_close(4012)
         await socket.close(4012)
     assert (len(chat.connects), chat.disconnects) == (1, [4012])
 
@@ -799,7 +793,7 @@ async def test_hooks_run_once_when_all_are_closed(
 ) -> None:
     async with connected(chat.as_asgi()) as socket:
         assert layer.registry.close_all() == 1
-        assert await socket.receive_close() == 1012
+        await socket.expect_close(1012)
         await socket.close(1012)
     assert (len(chat.connects), chat.disconnects) == (1, [1012])
 
@@ -812,62 +806,62 @@ async def pair(chat: type[Chat]) -> AsyncIterator[tuple[Socket, Socket]]:
     """Two clients in the room "room"."""
     async with connected(chat.as_asgi()) as one, connected(chat.as_asgi()) as other:
         for socket in (one, other):
-            await socket.send("join", "room")
-            assert await socket.receive_event() == ("joined", None)
+            await socket.emit("join", "room")
+            await socket.expect("joined", None)
         yield one, other
 
 
 async def test_room_broadcast_reaches_its_members_and_the_sender(
     pair: tuple[Socket, Socket],
 ) -> None:
-    await pair[0].send("say", {"room": "room", "text": "hello"})
+    await pair[0].emit("say", {"room": "room", "text": "hello"})
     assert [await socket.receive_event() for socket in pair] == [("said", "hello")] * 2
 
 
 async def test_room_broadcast_can_leave_out_the_sender(pair: tuple[Socket, Socket]) -> None:
-    await pair[0].send("say", {"room": "room", "text": "hello", "exclude_self": True})
-    assert await pair[1].receive_event() == ("said", "hello")
-    assert await pair[0].got_nothing()
+    await pair[0].emit("say", {"room": "room", "text": "hello", "exclude_self": True})
+    await pair[1].expect("said", "hello")
+    await pair[0].expect_nothing()
 
 
 async def test_room_broadcast_reaches_nobody_outside(
     pair: tuple[Socket, Socket], socket: Socket
 ) -> None:
-    await pair[0].send("say", {"room": "room", "text": "hello"})
+    await pair[0].emit("say", {"room": "room", "text": "hello"})
     await pair[0].receive_event()
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 async def test_sender_need_not_be_in_the_room(pair: tuple[Socket, Socket], socket: Socket) -> None:
-    await socket.send("say", {"room": "room", "text": "hello"})
-    assert await pair[0].receive_event() == ("said", "hello")
+    await socket.emit("say", {"room": "room", "text": "hello"})
+    await pair[0].expect("said", "hello")
 
 
 async def test_client_that_left_gets_nothing_more(pair: tuple[Socket, Socket]) -> None:
-    await pair[1].send("leave", "room")
-    assert await pair[1].receive_event() == ("left", None)
-    await pair[0].send("say", {"room": "room", "text": "hello"})
+    await pair[1].emit("leave", "room")
+    await pair[1].expect("left", None)
+    await pair[0].emit("say", {"room": "room", "text": "hello"})
     await pair[0].receive_event()
-    assert await pair[1].got_nothing()
+    await pair[1].expect_nothing()
 
 
 @pytest.mark.parametrize("room", ["été", "a b", "arcly.lobby", "x" * 200, "房间"])
 async def test_room_may_have_any_name(socket: Socket, room: str) -> None:
-    await socket.send("join", room)
+    await socket.emit("join", room)
     await socket.receive_event()
-    await socket.send("say", {"room": room, "text": "hello"})
-    assert await socket.receive_event() == ("said", "hello")
+    await socket.emit("say", {"room": room, "text": "hello"})
+    await socket.expect("said", "hello")
 
 
 async def test_broadcast_reaches_everybody_and_the_sender(pair: tuple[Socket, Socket]) -> None:
-    await pair[0].send("shout", {"text": "hello"})
+    await pair[0].emit("shout", {"text": "hello"})
     assert [await socket.receive_event() for socket in pair] == [("shouted", "hello")] * 2
 
 
 async def test_broadcast_can_leave_out_the_sender(pair: tuple[Socket, Socket]) -> None:
-    await pair[0].send("shout", {"text": "hello", "exclude_self": True})
-    assert await pair[1].receive_event() == ("shouted", "hello")
-    assert await pair[0].got_nothing()
+    await pair[0].emit("shout", {"text": "hello", "exclude_self": True})
+    await pair[1].expect("shouted", "hello")
+    await pair[0].expect_nothing()
 
 
 async def test_broadcast_reaches_the_clients_of_other_gateways(socket: Socket) -> None:
@@ -875,8 +869,8 @@ async def test_broadcast_reaches_the_clients_of_other_gateways(socket: Socket) -
         pass
 
     async with connected(Other.as_asgi()) as other:
-        await socket.send("shout", {"text": "hello"})
-        assert await other.receive_event() == ("shouted", "hello")
+        await socket.emit("shout", {"text": "hello"})
+        await other.expect("shouted", "hello")
 
 
 # Tenants
@@ -888,56 +882,56 @@ async def tenants(chat: type[Chat]) -> AsyncIterator[tuple[Socket, Socket]]:
     app = chat.as_asgi()
     async with connected(app, tenant="a") as one, connected(app, tenant="b") as other:
         for socket in (one, other):
-            await socket.send("join", "room")
+            await socket.emit("join", "room")
             await socket.receive_event()
         yield one, other
 
 
 async def test_room_broadcast_stays_within_the_tenant(tenants: tuple[Socket, Socket]) -> None:
-    await tenants[0].send("say", {"room": "room", "text": "hello"})
-    assert await tenants[0].receive_event() == ("said", "hello")
-    assert await tenants[1].got_nothing()
+    await tenants[0].emit("say", {"room": "room", "text": "hello"})
+    await tenants[0].expect("said", "hello")
+    await tenants[1].expect_nothing()
 
 
 @pytest.mark.parametrize("name", ["arcly.t.b.room", "arcly.lobby.b", "arcly.lobby", "b.room"])
 async def test_no_name_of_a_room_reaches_another_tenant(
     tenants: tuple[Socket, Socket], name: str
 ) -> None:
-    await tenants[0].send("say", {"room": name, "text": "hello"})
-    assert await tenants[0].got_nothing()
-    assert await tenants[1].got_nothing()
+    await tenants[0].emit("say", {"room": name, "text": "hello"})
+    await tenants[0].expect_nothing()
+    await tenants[1].expect_nothing()
 
 
 @pytest.mark.parametrize("name", ["room", "arcly.t.b.room", "arcly.lobby.b"])
 async def test_no_name_of_a_room_reaches_a_tenant_from_outside(
     tenants: tuple[Socket, Socket], socket: Socket, name: str
 ) -> None:
-    await socket.send("say", {"room": name, "text": "hello"})
-    assert await socket.got_nothing()
-    assert await tenants[1].got_nothing()
+    await socket.emit("say", {"room": name, "text": "hello"})
+    await socket.expect_nothing()
+    await tenants[1].expect_nothing()
 
 
 async def test_broadcast_stays_within_the_tenant(
     tenants: tuple[Socket, Socket], socket: Socket
 ) -> None:
-    await tenants[0].send("shout", {"text": "hello"})
-    assert await tenants[0].receive_event() == ("shouted", "hello")
-    assert await tenants[1].got_nothing()
-    assert await socket.got_nothing()
+    await tenants[0].emit("shout", {"text": "hello"})
+    await tenants[0].expect("shouted", "hello")
+    await tenants[1].expect_nothing()
+    await socket.expect_nothing()
 
 
 async def test_broadcast_without_a_tenant_stays_out_of_tenants(
     tenants: tuple[Socket, Socket], socket: Socket
 ) -> None:
-    await socket.send("shout", {"text": "hello"})
-    assert await socket.receive_event() == ("shouted", "hello")
-    assert await tenants[0].got_nothing()
+    await socket.emit("shout", {"text": "hello"})
+    await socket.expect("shouted", "hello")
+    await tenants[0].expect_nothing()
 
 
 async def test_broadcast_can_cross_tenants(tenants: tuple[Socket, Socket], socket: Socket) -> None:
-    await tenants[0].send("shout", {"text": "hello", "all_tenants": True})
+    await tenants[0].emit("shout", {"text": "hello", "all_tenants": True})
     for reached in (*tenants, socket):
-        assert await reached.receive_event() == ("shouted", "hello")
+        await reached.expect("shouted", "hello")
 
 
 # Together with Channels
@@ -954,15 +948,12 @@ async def test_mixin_keeps_events_and_json_in_order() -> None:
             await self.emit("five")
 
     async with connected(Mixed.as_asgi()) as socket:
-        await socket.send("count")
-        frames = [await socket.receive() for _ in range(5)]
-    assert frames == [
-        {"event": "one", "data": None},
-        {"two": 2},
-        3,
-        b"4",
-        {"event": "five", "data": None},
-    ]
+        await socket.emit("count")
+        await socket.expect("one")
+        assert await socket.receive_json_from() == {"two": 2}
+        assert await socket.receive_from() == "3"
+        assert await socket.receive_from() == b"4"
+        await socket.expect("five")
 
 
 async def test_send_may_close_too() -> None:
@@ -972,9 +963,9 @@ async def test_send_may_close_too() -> None:
             await self.send_json({"last": True}, close=4000)
 
     async with connected(Mixed.as_asgi()) as socket:
-        await socket.send("last")
-        assert await socket.receive() == {"last": True}
-        assert await socket.receive_close() == 4000
+        await socket.emit("last")
+        assert await socket.receive_json_from() == {"last": True}
+        await socket.expect_close(4000)
 
 
 async def test_disconnect_of_channels_is_called_too() -> None:
@@ -995,7 +986,7 @@ async def test_groups_of_the_class_are_joined(layer: LocalChannelLayer) -> None:
 
     async with connected(News.as_asgi()) as socket:
         await layer.group_send("news", {"type": "gateway.event", "event": "news", "data": 1})
-        assert await socket.receive_event() == ("news", 1)
+        await socket.expect("news", 1)
     assert not layer.groups
 
 
@@ -1025,7 +1016,7 @@ async def test_event_for_a_group_does_not_crash_a_client_that_was_denied(
             raise DenyConnection
 
     socket = Socket(Denying.as_asgi())
-    assert await socket.connect() == 1000
+    await socket.expect_refusal(1000)
     await layer.group_send("news", {"type": "gateway.event", "event": "late"})
     await turns()
     await socket.close(1006)
@@ -1035,7 +1026,7 @@ async def test_channel_message_goes_to_its_handler(
     chat: type[Chat], layer: LocalChannelLayer, socket: Socket
 ) -> None:
     await layer.send(chat.instances[0].channel_name, {"type": "custom.message", "value": 1})
-    assert await socket.receive_event() == ("custom", 1)
+    await socket.expect("custom", 1)
 
 
 async def test_group_message_goes_to_its_handler(
@@ -1060,7 +1051,7 @@ async def test_gateway_hears_of_messages_after_a_flush(
     await layer.flush()
     await turns()
     await layer.send(chat.instances[0].channel_name, {"type": "custom.message", "value": 1})
-    assert await socket.receive_event() == ("custom", 1)
+    await socket.expect("custom", 1)
 
 
 async def test_outbound_frames_do_not_go_through_dispatch() -> None:
@@ -1072,7 +1063,7 @@ async def test_outbound_frames_do_not_go_through_dispatch() -> None:
             await super().dispatch(message)
 
     async with connected(Counting.as_asgi()) as one, connected(Counting.as_asgi()) as other:
-        await one.send("shout", {"text": "hello"})
+        await one.emit("shout", {"text": "hello"})
         await one.receive_event()
         await other.receive_event()
         assert dispatched == ["websocket.connect", "websocket.connect", "websocket.receive"]
@@ -1085,8 +1076,8 @@ async def test_gateway_runs_behind_routers_and_middleware(chat: type[Chat]) -> N
     app = ProtocolTypeRouter({"websocket": stack})
     headers = [(b"origin", b"http://testserver")]
     async with connected(app, path="/ws/lobby/", headers=headers) as socket:
-        await socket.send("echo", "hello")
-        assert await socket.receive_event() == ("echo", "hello")
+        await socket.emit("echo", "hello")
+        await socket.expect("echo", "hello")
     scope = chat.instances[0].scope
     assert scope["url_route"]["kwargs"] == {"room": "lobby"}
     assert scope["user"].is_anonymous
@@ -1095,14 +1086,14 @@ async def test_gateway_runs_behind_routers_and_middleware(chat: type[Chat]) -> N
 async def test_page_of_another_origin_is_refused(chat: type[Chat]) -> None:
     app = OriginValidator(chat.as_asgi(), ["good.example"])
     headers = [(b"origin", b"http://evil.example")]
-    assert await Socket(app, headers=headers).connect() is not None
+    await Socket(app, headers=headers).expect_refusal()
     assert not chat.connects
 
 
 async def test_layer_that_is_not_ours_is_improperly_configured(chat: type[Chat]) -> None:
     channel_layers.set("default", InMemoryChannelLayer())
     with pytest.raises(ImproperlyConfigured, match=r'CHANNEL_LAYERS\["default"\].*InMemory'):
-        await Socket(chat.as_asgi()).connect()
+        await GatewayCommunicator(chat.as_asgi()).connect()
 
 
 async def test_missing_layer_is_improperly_configured() -> None:
@@ -1110,7 +1101,7 @@ async def test_missing_layer_is_improperly_configured() -> None:
         channel_layer_alias = "elsewhere"
 
     with pytest.raises(ImproperlyConfigured, match=r'CHANNEL_LAYERS\["elsewhere"\] is no channel'):
-        await Socket(Elsewhere.as_asgi()).connect()
+        await GatewayCommunicator(Elsewhere.as_asgi()).connect()
 
 
 async def test_gateway_may_use_another_layer(layer: LocalChannelLayer) -> None:
@@ -1152,7 +1143,7 @@ async def test_plain_async_consumer_gets_group_messages(layer: LocalChannelLayer
 
     async with connected(Plain.as_asgi()) as socket:
         await layer.group_send("group", {"type": "custom.message", "value": 1})
-        assert await socket.receive() == 1
+        assert await socket.receive_json_from() == 1
     assert not layer.groups
 
 
@@ -1165,13 +1156,13 @@ async def test_plain_sync_consumer_gets_group_messages(layer: LocalChannelLayer)
 
     async with connected(Plain.as_asgi()) as socket:
         await layer.group_send("group", {"type": "custom.message", "value": 1})
-        assert await socket.receive() == 1
+        assert await socket.receive_json_from() == 1
     assert not layer.groups
 
 
 @pytest.mark.parametrize("takes_anything", [False, True])
 async def test_plain_consumer_that_was_evicted_ends_whatever_its_dispatch_does(
-    pass_time: Callable[[float], None], takes_anything: bool
+    gateway_clock: Clock, takes_anything: bool
 ) -> None:
     layer = LocalChannelLayer(capacity=1)
     channel_layers.set("default", layer)
@@ -1195,7 +1186,7 @@ async def test_plain_consumer_that_was_evicted_ends_whatever_its_dispatch_does(
             await layer.group_send("group", {"type": "slow.message"})
             await soon(begun.wait())
         while not layer.registry.evictions:
-            pass_time(LOOK)
+            gateway_clock.jump(LOOK)
             await turns()
         go_on.set()
         with pytest.raises(SlowConsumer):

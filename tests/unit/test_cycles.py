@@ -14,8 +14,8 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.rows import Connection
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import Mailbox
+from arcly_channels.testing.waiting import eventually, turns
 from tests.gateways import Recorded, Socket, connected
-from tests.waiting import eventually, turns
 
 CYCLES = 100_000
 KEPT = (Outbox, Mailbox, Connection)
@@ -67,8 +67,8 @@ async def test_nothing_is_left_of_gateways_that_came_and_went(layer: LocalChanne
     before = kept()
     for _ in range(200):
         async with connected(Gateway.as_asgi()) as socket:
-            await socket.send("beside")
-            await socket.got_nothing()
+            await socket.emit("beside")
+            await socket.expect_nothing()
         Gateway.instances.clear()
     del socket
     await turns()
@@ -99,7 +99,7 @@ async def test_gateway_is_freed_whatever_its_handlers_have_done(
     gc.disable()
     try:
         async with connected(Gateway.as_asgi()) as socket:
-            await socket.send("do")
+            await socket.emit("do")
             await eventually(lambda: gateways)
             await turns(3)
             await eventually(socket.cancel().done)

@@ -18,7 +18,7 @@ from arcly_channels.identity.tenancy import TenantRegistry, get_tenants
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.logs import Repeats
 from arcly_channels.registry import ConnectionRegistry
-from tests.waiting import DEADLINE
+from arcly_channels.testing.waiting import DEADLINE
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),

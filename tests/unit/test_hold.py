@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon
 from arcly_channels.transports import hold
 from arcly_channels.transports.hold import hold_server
-from tests.waiting import eventually, soon
 
 
 class Ending:
@@ -97,13 +98,13 @@ async def test_two_signals_at_once_are_one(ending: Ending, way: Callable[[Ending
 
 @WAYS
 async def test_later_signal_is_the_servers_at_once(
-    ending: Ending, way: Callable[[Ending], None], pass_time: Callable[[float], None]
+    ending: Ending, way: Callable[[Ending], None], gateway_clock: Clock
 ) -> None:
     way(ending)
     hold_server(ending.drain, no_send)
     signal.raise_signal(signal.SIGTERM)
     await eventually(lambda: ending.begun)
-    pass_time(hold.SAME + 1)
+    gateway_clock.jump(hold.SAME + 1)
     signal.raise_signal(signal.SIGTERM)
     await eventually(lambda: ending.told)
     assert not ending.is_over.is_set()

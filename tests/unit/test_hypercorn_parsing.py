@@ -9,8 +9,8 @@ from unittest.mock import Mock
 from hypercorn.protocol.events import Data, StreamClosed
 from hypercorn.protocol.ws_stream import WSStream
 
+from arcly_channels.testing.waiting import soon
 from arcly_channels.transports.hypercorn import SLICE, Parsing, parse_in_turns
-from tests.waiting import soon
 
 
 class Stream(WSStream):

@@ -13,9 +13,9 @@ from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.liveness import LOOKS, Liveness
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
+from arcly_channels.testing.waiting import eventually
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
-from tests.waiting import eventually
 
 TIMEOUT = 6.0
 FRAME = Frame.from_text("frame")

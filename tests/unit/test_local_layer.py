@@ -8,7 +8,6 @@ import decimal
 import threading
 import types
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +20,9 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import EVICTED
 from arcly_channels.layers.stall import STALL
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon, turns
 from arcly_channels.wire.envelope import Frame
-from tests.waiting import DEADLINE, eventually, soon, turns
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -81,12 +81,12 @@ async def test_gateways_are_shown_in_their_groups(layer: LocalChannelLayer) -> N
 
 
 async def test_membership_of_a_gateway_does_not_expire(
-    pass_time: Callable[[float], None],
+    gateway_clock: Clock,
 ) -> None:
     layer = LocalChannelLayer(group_expiry=60)
     outbox = connect(layer)
     await layer.group_add("room", CHANNEL)
-    pass_time(61)
+    gateway_clock.jump(61)
     await layer.group_send("room", EVENT)
     assert texts(outbox) == [NEWS]
 
@@ -171,7 +171,7 @@ async def test_plain_message_for_a_group_reaches_the_channel_of_a_gateway(
 
 
 async def test_gateway_that_takes_nothing_from_its_full_channel_is_evicted(
-    pass_time: Callable[[float], None],
+    gateway_clock: Clock,
 ) -> None:
     layer = LocalChannelLayer(capacity=1)
     outbox = connect(layer)
@@ -179,20 +179,20 @@ async def test_gateway_that_takes_nothing_from_its_full_channel_is_evicted(
     await layer.group_send("room", PLAIN)
     await layer.group_send("room", PLAIN)
     assert layer.registry.evictions == 0
-    pass_time(STALL)
+    gateway_clock.jump(STALL)
     await layer.group_send("any", PLAIN)
     assert (layer.registry.connection_count(), layer.registry.rooms()) == (0, [])
     assert (outbox.close_code, layer.registry.evictions) == (CloseCode.SLOW_CONSUMER, 1)
 
 
 async def test_future_is_given_the_eviction_that_is_known_by_identity(
-    pass_time: Callable[[float], None],
+    gateway_clock: Clock,
 ) -> None:
     layer = LocalChannelLayer(capacity=1)
     await layer.group_add("room", CHANNEL)
     for _ in range(2):
         await layer.group_send("room", PLAIN)
-    pass_time(STALL)
+    gateway_clock.jump(STALL)
     await layer.group_send("any", PLAIN)
     assert [layer.wait(CHANNEL).result() is EVICTED for _ in range(3)] == [False, False, True]
 

@@ -55,14 +55,14 @@ async def evict(layer: LocalChannelLayer) -> dict[str, object]:
 
 
 async def refuse(layer: LocalChannelLayer) -> dict[str, object]:
-    await Socket(Closed.as_asgi(), **SCOPE).connect()
+    await Socket(Closed.as_asgi(), **SCOPE).expect_refusal()
     return {"connection": None, "tenant": "acme", "code": 4403, "reason": "not today"}
 
 
 async def fail(layer: LocalChannelLayer) -> dict[str, object]:
     async with connected(Chat.as_asgi(), **SCOPE) as socket:
-        await socket.send("fail", SECRET)
-        await socket.receive()
+        await socket.emit("fail", SECRET)
+        await socket.receive_json_from()
         (connection,) = layer.registry
     return {"connection": connection.id, "tenant": "acme", "code": None, "reason": None}
 

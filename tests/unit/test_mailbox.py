@@ -12,7 +12,7 @@ import pytest
 
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.layers.mailbox import EVICTED, Mailbox
-from tests.waiting import soon
+from arcly_channels.testing.waiting import soon
 
 CHANNEL = "specific.test!own"
 MESSAGE = {"type": "plain.message"}

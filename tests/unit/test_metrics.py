@@ -120,12 +120,12 @@ async def chat_of(layer: LocalChannelLayer) -> None:
     """Have a client say what is understood, what is not, and leave in its own way."""
     async with connected(Chat.as_asgi()) as socket:
         for event in ("echo", "refuse", "made up 1", "made up 2", "gateway:join"):
-            await socket.send(event)
-            await socket.receive()
-        await socket.send_text("no envelope")
-        await socket.receive()
+            await socket.emit(event)
+            await socket.receive_json_from()
+        await socket.send_to("no envelope")
+        await socket.receive_json_from()
         await socket.close(4999)
-    assert await Socket(Closed.as_asgi()).connect() == 4777
+    await Socket(Closed.as_asgi()).expect_refusal(4777)
 
 
 async def test_labels_come_from_closed_sets(layer: LocalChannelLayer) -> None:
@@ -154,9 +154,7 @@ async def test_events_of_the_protocol_have_names_where_it_is_spoken(
     layer: LocalChannelLayer,
 ) -> None:
     async with connected(Chat.as_asgi(), subprotocols=["arcly.v1"]) as socket:
-        await socket.receive()
-        await socket.send("gateway:ping", ref=1)
-        await socket.receive()
+        await socket.request("gateway:ping")
     assert value("arcly_events_in_total", event="gateway:ping") == 1
 
 
@@ -183,8 +181,8 @@ async def test_ends_are_counted_by_code(layer: LocalChannelLayer) -> None:
 
 async def test_refusals_are_counted_by_code(layer: LocalChannelLayer) -> None:
     before = [value("arcly_refusals_total", code=code) or 0 for code in ("4401", "other")]
-    assert await Socket(Members.as_asgi()).connect() == 4401
-    assert await Socket(Closed.as_asgi()).connect() == 4777
+    await Socket(Members.as_asgi()).expect_refusal(4401)
+    await Socket(Closed.as_asgi()).expect_refusal(4777)
     after = [value("arcly_refusals_total", code=code) or 0 for code in ("4401", "other")]
     assert after == [each + 1 for each in before]
 
@@ -193,8 +191,8 @@ async def test_rooms_and_members_are_those_that_clients_joined(layer: LocalChann
     assert (value("arcly_rooms"), value("arcly_room_members")) == (0, 0)
     async with connected(Chat.as_asgi()) as ada, connected(Chat.as_asgi()) as bob:
         for socket, room in ((ada, "tea"), (bob, "tea"), (bob, "garden")):
-            await socket.send("join", room)
-            await socket.receive()
+            await socket.emit("join", room)
+            await socket.receive_json_from()
         assert (value("arcly_rooms"), value("arcly_room_members")) == (2, 3)
     assert (value("arcly_rooms"), value("arcly_room_members")) == (0, 0)
 
@@ -218,8 +216,8 @@ def test_bytes_are_counted_per_outbox(layer: LocalChannelLayer) -> None:
 async def test_writes_are_counted(layer: LocalChannelLayer) -> None:
     async with connected(Chat.as_asgi()) as socket:
         for _ in range(2):
-            await socket.send("echo")
-            await socket.receive()
+            await socket.emit("echo")
+            await socket.receive_json_from()
     assert value("arcly_writes_total") == 2
 
 

@@ -18,10 +18,10 @@ from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pacing import AT_ONCE, LONGEST, PROCESS_AT_ONCE, SHARE
 from arcly_channels.fanout.pump import MAX_POSTED, Pump
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 from arcly_channels.wire.envelope import Frame
 from tests.conftest import Clock
 from tests.peers import Peer, Reader
-from tests.waiting import DEADLINE, eventually, soon
 
 START = 100.0
 FRAME = Frame.from_text("frame")

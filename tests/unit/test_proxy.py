@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
+from arcly_channels.testing.waiting import eventually, soon, turns
 from tests.proxy import Proxy
-from tests.waiting import eventually, soon, turns
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import arcly_channels
+from arcly_channels import testing
 
 
 def test_public_names_are_these() -> None:
@@ -47,8 +48,24 @@ def test_public_names_are_these() -> None:
     ]
 
 
+def test_public_names_of_the_test_kit_are_these() -> None:
+    assert testing.__all__ == [
+        "Broadcast",
+        "Broadcasts",
+        "Clients",
+        "Clock",
+        "GatewayCommunicator",
+        "GatewayTestMixin",
+        "LiveGatewayTestCase",
+        "LiveServer",
+        "capture_broadcasts",
+        "isolated_layers",
+    ]
+
+
 def test_every_public_name_is_there() -> None:
-    assert all(hasattr(arcly_channels, name) for name in arcly_channels.__all__)
+    for module in (arcly_channels, testing):
+        assert all(hasattr(module, name) for name in module.__all__)
 
 
 def test_every_error_of_the_package_is_an_arcly_error() -> None:

@@ -24,8 +24,8 @@ from arcly_channels import (
     subscribe,
 )
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.testing.waiting import DEADLINE, soon
 from tests.gateways import Recorded, Socket, connected
-from tests.waiting import DEADLINE, soon
 
 pytestmark = pytest.mark.usefixtures("layer")
 
@@ -72,32 +72,32 @@ def in_thread(work: Callable[[], object]) -> None:
 
 async def test_broadcast_from_a_running_loop(socket: Socket) -> None:
     broadcast("news", [1])
-    assert await socket.receive_event() == ("news", [1])
+    await socket.expect("news", [1])
 
 
 async def test_broadcast_from_a_plain_thread(socket: Socket) -> None:
     in_thread(lambda: broadcast("news", [1]))
-    assert await socket.receive_event() == ("news", [1])
+    await socket.expect("news", [1])
 
 
 async def test_broadcast_from_a_sync_view(socket: Socket) -> None:
     await sync_to_async(broadcast)("news", [1])
-    assert await socket.receive_event() == ("news", [1])
+    await socket.expect("news", [1])
 
 
 async def test_broadcast_from_another_loop(socket: Socket) -> None:
     in_thread(lambda: asyncio.run(abroadcast("news", [1])))
-    assert await socket.receive_event() == ("news", [1])
+    await socket.expect("news", [1])
 
 
 async def test_broadcast_by_async_to_sync(socket: Socket) -> None:
     in_thread(lambda: async_to_sync(abroadcast)("news", [1]))
-    assert await socket.receive_event() == ("news", [1])
+    await socket.expect("news", [1])
 
 
 async def test_abroadcast_from_the_loop_of_the_sockets(socket: Socket) -> None:
     await abroadcast("news", [1])
-    assert await socket.receive_event() == ("news", [1])
+    await socket.expect("news", [1])
 
 
 async def test_events_of_one_thread_keep_their_order(socket: Socket) -> None:
@@ -118,7 +118,7 @@ async def test_handler_may_broadcast_by_the_plain_functions() -> None:
             await self.emit("third")
 
     async with connected(Answering.as_asgi()) as socket:
-        await socket.send("ask")
+        await socket.emit("ask")
         events = [(await socket.receive_event())[0] for _ in range(3)]
     assert events == ["first", "second", "third"]
 
@@ -140,14 +140,14 @@ async def test_broadcast_reaches_every_client(gateway: type[Room], socket: Socke
 async def test_broadcast_stays_out_of_tenants(socket: Socket, of_tenant: Socket) -> None:
     broadcast("news")
     await abroadcast("news")
-    assert await of_tenant.got_nothing()
+    await of_tenant.expect_nothing()
 
 
 async def test_broadcast_to_a_tenant_stays_within(socket: Socket, of_tenant: Socket) -> None:
     broadcast("sync", tenant="acme")
     await abroadcast("async", tenant="acme")
     assert [(await of_tenant.receive_event())[0] for _ in "ab"] == ["sync", "async"]
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 async def test_broadcast_can_cross_tenants(socket: Socket, of_tenant: Socket) -> None:
@@ -166,7 +166,7 @@ async def test_room_broadcast_reaches_the_room(socket: Socket) -> None:
 async def test_room_broadcast_reaches_nobody_outside(socket: Socket) -> None:
     broadcast_to_room("other", "sync")
     await abroadcast_to_room("other", "async")
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 async def test_room_broadcast_reaches_the_room_of_its_tenant_alone(
@@ -175,7 +175,7 @@ async def test_room_broadcast_reaches_the_room_of_its_tenant_alone(
     broadcast_to_room("room", "sync", tenant="acme")
     await abroadcast_to_room("room", "async", tenant="acme")
     assert [(await of_tenant.receive_event())[0] for _ in "ab"] == ["sync", "async"]
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 async def test_event_for_one_client_reaches_it_alone(gateway: type[Room], socket: Socket) -> None:
@@ -183,14 +183,14 @@ async def test_event_for_one_client_reaches_it_alone(gateway: type[Room], socket
         send_to(gateway.instances[0].channel_name, "sync", 1)
         await asend_to(gateway.instances[0].channel_name, "async", 2)
         assert [await socket.receive_event() for _ in "ab"] == [("sync", 1), ("async", 2)]
-        assert await other.got_nothing()
+        await other.expect_nothing()
 
 
 async def test_event_for_one_client_from_a_plain_thread(
     gateway: type[Room], socket: Socket
 ) -> None:
     in_thread(lambda: send_to(gateway.instances[0].channel_name, "news"))
-    assert await socket.receive_event() == ("news", None)
+    await socket.expect("news", None)
 
 
 async def test_event_for_a_channel_that_is_no_gateways_is_a_message(
@@ -208,7 +208,7 @@ async def test_group_send_of_an_event_reaches_the_room(
     layer: LocalChannelLayer, socket: Socket
 ) -> None:
     await layer.group_send("room", {"type": "gateway.event", "event": "news", "data": 1})
-    assert await socket.receive_event() == ("news", 1)
+    await socket.expect("news", 1)
 
 
 async def test_group_send_of_an_event_from_a_plain_thread(
@@ -216,7 +216,7 @@ async def test_group_send_of_an_event_from_a_plain_thread(
 ) -> None:
     message = {"type": "gateway.event", "event": "news", "data": 1}
     in_thread(lambda: async_to_sync(layer.group_send)("room", message))
-    assert await socket.receive_event() == ("news", 1)
+    await socket.expect("news", 1)
 
 
 async def test_send_of_an_event_reaches_the_client(
@@ -224,7 +224,7 @@ async def test_send_of_an_event_reaches_the_client(
 ) -> None:
     message = {"type": "gateway.event", "event": "news", "data": 1}
     await layer.send(gateway.instances[0].channel_name, message)
-    assert await socket.receive_event() == ("news", 1)
+    await socket.expect("news", 1)
 
 
 async def test_events_by_different_ways_keep_their_order(
@@ -263,7 +263,7 @@ async def test_data_that_cannot_be_written_is_refused_and_sent_to_nobody(socket:
         broadcast("news", {"a": object()})
     with pytest.raises(EnvelopeError, match=r"data\.a cannot be sent"):
         broadcast_to_room("room", "news", {"a": object()})
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 async def test_data_that_cannot_be_written_is_refused_in_async_code(socket: Socket) -> None:
@@ -274,7 +274,7 @@ async def test_data_that_cannot_be_written_is_refused_in_async_code(socket: Sock
     ):
         with pytest.raises(EnvelopeError):
             await sending
-    assert await socket.got_nothing()
+    await socket.expect_nothing()
 
 
 @pytest.mark.parametrize("event", ["", None, 1])

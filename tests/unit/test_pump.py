@@ -26,9 +26,10 @@ from arcly_channels.fanout.pump import (
     Pump,
 )
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
-from tests.waiting import DEADLINE, eventually, soon
 
 FRAME = Frame.from_text("frame")
 
@@ -251,13 +252,11 @@ async def test_frame_put_by_a_flush_is_flushed_too(pump: Pump) -> None:
     await eventually(lambda: peer.texts == ["frame"])
 
 
-async def test_long_flush_gives_other_work_a_turn(
-    pump: Pump, pass_time: Callable[[float], None]
-) -> None:
+async def test_long_flush_gives_other_work_a_turn(pump: Pump, gateway_clock: Clock) -> None:
     class Slow(Peer):
         def flush(self, outbox: Outbox) -> None:
             super().flush(outbox)
-            pass_time(SLICE / 2)
+            gateway_clock.jump(SLICE / 2)
 
     peers = [Slow() for _ in range(10 * FEW)]
     for peer in peers:

@@ -23,9 +23,9 @@ from arcly_channels.fanout.pump import BURST_CALLS, MAX_POSTED, Pump
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.registry import ConnectionRegistry
 from arcly_channels.relay.contract import Parcel, Relay
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 from arcly_channels.wire.envelope import Frame
 from tests.peers import Peer
-from tests.waiting import DEADLINE, eventually, soon
 
 FRAME = Frame.from_text("frame")
 ROOM = Group("room")

@@ -15,8 +15,8 @@ from arcly_channels.fanout.lanes import Lane
 from arcly_channels.fanout.outbox import Outbox
 from arcly_channels.fanout.pump import Pump
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.testing.waiting import DEADLINE
 from tests.peers import Peer
-from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.usefixtures("many_switches")
 

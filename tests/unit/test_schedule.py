@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
 
 import pytest
 
 from arcly_channels.fanout.schedule import MAX_INTERVAL, MIN_INTERVAL, Schedule, Sweeper
-from tests.waiting import eventually, turns
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, turns
 
 
 @pytest.fixture
@@ -93,108 +93,104 @@ def test_nothing_is_swept_before_it_is_due(sweeper: Sweeper, sweep: Sweep) -> No
     assert not sweep.calls
 
 
-def test_what_is_due_is_swept_once(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
-) -> None:
+def test_what_is_due_is_swept_once(sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock) -> None:
     sweeper.expect(time.monotonic() + 10)
-    pass_time(11)
+    gateway_clock.jump(11)
     sweeper.run_due()
     sweeper.run_due()
     assert sweep.calls == 1
 
 
-def test_earliest_deadline_counts(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
-) -> None:
+def test_earliest_deadline_counts(sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock) -> None:
     sweeper.expect(time.monotonic() + 10)
     sweeper.expect(time.monotonic() + 100)
-    pass_time(11)
+    gateway_clock.jump(11)
     sweeper.run_due()
     assert sweep.calls == 1
 
 
 def test_sweep_says_when_the_next_is_due(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweep.next = time.monotonic() + 60
     sweeper.expect(time.monotonic())
     sweeper.run_due()
-    pass_time(61)
+    gateway_clock.jump(61)
     sweeper.run_due()
     assert sweep.calls == 2
 
 
 async def test_timer_sweeps_what_nobody_touches(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweeper.expect(time.monotonic() + 10)
-    pass_time(11)
+    gateway_clock.jump(11)
     await eventually(lambda: sweep.calls == 1)
 
 
 async def test_timer_goes_on_while_something_is_due(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweep.next = time.monotonic() + 20
     sweeper.expect(time.monotonic() + 10)
-    pass_time(11)
+    gateway_clock.jump(11)
     await eventually(lambda: sweep.calls == 1)
-    pass_time(11)
+    gateway_clock.jump(11)
     await eventually(lambda: sweep.calls == 2)
 
 
 async def test_timer_looks_for_a_deadline_that_is_far_away_now_and_then(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweeper.expect(time.monotonic() + 10 * MAX_INTERVAL)
     sweeper.expect(time.monotonic() + MAX_INTERVAL / 2)  # The timer is set already.
-    pass_time(MAX_INTERVAL)
+    gateway_clock.jump(MAX_INTERVAL)
     await eventually(lambda: sweep.calls == 1)
 
 
 async def test_timer_does_not_look_more_often_than_its_least_interval(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweeper.expect(time.monotonic())
-    pass_time(MIN_INTERVAL / 2)
+    gateway_clock.jump(MIN_INTERVAL / 2)
     await turns()
     assert not sweep.calls
 
 
 async def test_stopped_timer_sweeps_nothing(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweeper.expect(time.monotonic() + 10)
     sweeper.stop()
-    pass_time(MAX_INTERVAL)
+    gateway_clock.jump(MAX_INTERVAL)
     await turns()
     assert not sweep.calls
 
 
 async def test_stopped_timer_is_started_by_the_next_deadline(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweeper.expect(time.monotonic() + 10)
     sweeper.stop()
     sweeper.expect(time.monotonic() + 10)
-    pass_time(11)
+    gateway_clock.jump(11)
     await eventually(lambda: sweep.calls == 1)
 
 
 async def test_timer_of_a_closed_loop_is_taken_over(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     async def elsewhere() -> None:
         sweeper.expect(time.monotonic() + 10)
 
     await asyncio.to_thread(asyncio.run, elsewhere())
     sweeper.expect(time.monotonic() + 10)
-    pass_time(11)
+    gateway_clock.jump(11)
     await eventually(lambda: sweep.calls == 1)
 
 
 async def test_timer_of_a_stopped_loop_is_taken_over(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     async def elsewhere() -> None:
         sweeper.expect(time.monotonic() + 10)
@@ -202,13 +198,13 @@ async def test_timer_of_a_stopped_loop_is_taken_over(
     stopped = asyncio.new_event_loop()
     await asyncio.to_thread(stopped.run_until_complete, elsewhere())
     sweeper.expect(time.monotonic() + 10)
-    pass_time(11)
+    gateway_clock.jump(11)
     await eventually(lambda: sweep.calls == 1)
     stopped.close()
 
 
 async def test_timer_of_a_loop_that_runs_again_leaves_the_new_one_alone(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     async def elsewhere() -> None:
         sweeper.expect(time.monotonic() + 1)
@@ -216,17 +212,17 @@ async def test_timer_of_a_loop_that_runs_again_leaves_the_new_one_alone(
     stopped = asyncio.new_event_loop()
     await asyncio.to_thread(stopped.run_until_complete, elsewhere())
     sweeper.expect(time.monotonic() + 10)
-    pass_time(2)
+    gateway_clock.jump(2)
     await asyncio.to_thread(stopped.run_until_complete, turns())
-    pass_time(9)
+    gateway_clock.jump(9)
     await eventually(lambda: sweep.calls == 1)
     stopped.close()
 
 
 async def test_timer_looks_earlier_for_an_earlier_deadline(
-    sweeper: Sweeper, sweep: Sweep, pass_time: Callable[[float], None]
+    sweeper: Sweeper, sweep: Sweep, gateway_clock: Clock
 ) -> None:
     sweeper.expect(time.monotonic() + MAX_INTERVAL)
     sweeper.expect(time.monotonic() + 2)
-    pass_time(3)
+    gateway_clock.jump(3)
     await eventually(lambda: sweep.calls == 1)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from arcly_channels.asgi import GatewayApplication
+from arcly_channels.testing.waiting import eventually
 from arcly_channels.transports import asgi
 from arcly_channels.transports.base import Peer, Receive, Send
 from arcly_channels.transports.select import select_transport
@@ -26,7 +27,6 @@ from arcly_channels.transports.sockets import (
     silence,
     unread,
 )
-from tests.waiting import eventually
 
 Pair = tuple[socket.socket, socket.socket]
 

@@ -18,13 +18,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
+from arcly_channels.testing.waiting import eventually, soon, turns
 from arcly_channels.transports import uvicorn as transports
 from arcly_channels.transports.base import Peer
 from arcly_channels.transports.select import unheard
 from arcly_channels.transports.uvicorn import SLICE, UvicornTransport
 from benchmarks.wire import client_frame
 from tests.integration.stalled import fragments
-from tests.waiting import eventually, soon, turns
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING = 0, 1, 2, 8, 9
 PONG = b"\x8a\x00"

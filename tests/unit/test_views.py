@@ -160,8 +160,8 @@ def seen(client: Client, settings: Settings, query: str = "") -> dict[str, Any]:
 async def test_clients_are_shown_as_who_they_are(layer: LocalChannelLayer) -> None:
     scope = {"client": ["192.0.2.1", 1234], "claims": {"sub": "ada"}, "tenant": "acme"}
     async with connected(Rooms.as_asgi(), path="/ws/", **scope) as socket:
-        await socket.send("join", "tea")
-        await socket.receive()
+        await socket.emit("join", "tea")
+        await socket.receive_json_from()
         (shown,) = overview([layer], 10)["clients"]
     assert 0 <= shown.pop("seconds") < 60
     assert shown.pop("id").startswith(layer.node)

@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from arcly_channels.gateway.database import FRESH, ThreadCall, is_closing_due, queue_closing
-from tests.waiting import turns
+from arcly_channels.testing.waiting import turns
 
 
 def test_no_event_loop_is_kept_alive() -> None:

@@ -167,8 +167,8 @@ async def test_own_handler_of_the_base_may_be_overridden(layer: LocalChannelLaye
             await self.emit("not today")
 
     async with connected(Deaf.as_asgi()) as socket:
-        await socket.send("auth.refresh")
-        assert await socket.receive_event() == ("not today", None)
+        await socket.emit("auth.refresh")
+        await socket.expect("not today", None)
 
 
 # Two that take the frames
@@ -220,16 +220,16 @@ class After(Json, GatewayConsumer):
 
 async def test_after_a_consumer_the_frames_are_its_own(layer: LocalChannelLayer) -> None:
     async with connected(After.as_asgi()) as socket:
-        assert "hello" in await socket.receive()
-        await socket.send("anything", 1)
-        assert await socket.receive() == {"echo": {"event": "anything", "data": 1}}
+        assert "hello" in await socket.receive_json_from()
+        await socket.emit("anything", 1)
+        assert await socket.receive_json_from() == {"echo": {"event": "anything", "data": 1}}
         await layer.group_send("room", {"type": "gateway.event", "event": "news"})
-        assert await socket.receive_event() == ("news", None)
+        await socket.expect("news", None)
 
 
 async def test_after_a_consumer_its_client_is_behind_an_outbox(layer: LocalChannelLayer) -> None:
     async with connected(After.as_asgi()) as socket:
-        await socket.receive()
+        await socket.receive_json_from()
         (id,) = layer.registry.room_members("room")
         layer.registry.evict(id)
-        assert await socket.receive_close() == 4008
+        await socket.expect_close(4008)

@@ -15,8 +15,8 @@ from arcly_channels import subscribe
 from arcly_channels.gateway import inbox
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.session.limits import places
+from arcly_channels.testing.waiting import eventually, soon, turns
 from tests.gateways import Recorded, Socket, connected
-from tests.waiting import eventually, soon, turns
 
 pytestmark = pytest.mark.usefixtures("layer")
 
@@ -76,8 +76,8 @@ def ends() -> type[Ends]:
 
 async def test_crash_closes_with_1011(ends: type[Ends]) -> None:
     async with connected(ends.as_asgi()) as socket:
-        await socket.send("crash")
-        assert await socket.receive_close() == 1011
+        await socket.emit("crash")
+        await socket.expect_close(1011)
         with pytest.raises(LookupError):
             await socket.ended()
     assert ends.disconnects == [1011]
@@ -85,8 +85,8 @@ async def test_crash_closes_with_1011(ends: type[Ends]) -> None:
 
 async def test_stop_consumer_closes_with_1000(ends: type[Ends]) -> None:
     async with connected(ends.as_asgi()) as socket:
-        await socket.send("stop")
-        assert await socket.receive_close() == 1000
+        await socket.emit("stop")
+        await socket.expect_close(1000)
         await socket.ended()
     assert ends.disconnects == [1000]
 
@@ -94,7 +94,7 @@ async def test_stop_consumer_closes_with_1000(ends: type[Ends]) -> None:
 async def test_cancel_by_the_server_closes_with_1012(ends: type[Ends]) -> None:
     async with connected(ends.as_asgi()) as socket:
         socket.cancel()
-        assert await socket.receive_close() == 1012
+        await socket.expect_close(1012)
     assert ends.disconnects == [1012]
 
 
@@ -109,17 +109,17 @@ async def test_what_was_sent_last_comes_before_the_close() -> None:
             await self.emit("really the last")
 
     async with connected(Ends.as_asgi()) as socket:
-        await socket.send("end")
-        assert await socket.receive_event() == ("last", None)
-        assert await socket.receive_event() == ("really the last", None)
-        assert await socket.receive_close() == 1000
+        await socket.emit("end")
+        await socket.expect("last", None)
+        await socket.expect("really the last", None)
+        await socket.expect_close(1000)
 
 
 async def test_peer_that_has_left_is_sent_no_close(ends: type[Ends]) -> None:
     async with connected(ends.as_asgi()) as socket:
         await socket.close(1001)
-        with pytest.raises(AssertionError, match="has ended without"):
-            await socket.receive_close()
+        with pytest.raises(AssertionError, match="the gateway has ended"):
+            await socket.expect_close()
 
 
 # Whose cancellation it is
@@ -128,9 +128,9 @@ async def test_peer_that_has_left_is_sent_no_close(ends: type[Ends]) -> None:
 @tells_cancels_apart
 async def test_handler_that_awaits_what_was_cancelled_has_failed(ends: type[Ends]) -> None:
     async with connected(ends.as_asgi()) as socket:
-        await socket.send("await.cancelled")
+        await socket.emit("await.cancelled")
         assert (await socket.receive_event())[1]["code"] == "internal"
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
     assert ends.disconnects == [1000]
 
 
@@ -154,8 +154,8 @@ async def test_consumer_that_awaits_what_was_cancelled_has_crashed(
             channel = Cancelled.instances[0].channel_name
             await layer.send(channel, {"type": "cancelled.message"})
         if where == "on_disconnect":
-            await socket.send("crash")
-        assert await socket.receive_close() == 1011
+            await socket.emit("crash")
+        await socket.expect_close(1011)
         with pytest.raises(RuntimeError, match="something that was cancelled"):
             await socket.ended()
     assert Cancelled.disconnects == [1011]
@@ -169,7 +169,7 @@ def cancel(socket: Socket) -> None:
 
 
 def disconnect(socket: Socket) -> None:
-    socket.put({"type": "websocket.disconnect", "code": 1001})
+    socket.input_queue.put_nowait({"type": "websocket.disconnect", "code": 1001})
 
 
 @pytest.mark.parametrize("end", [cancel, disconnect])
@@ -390,5 +390,5 @@ async def test_reason_is_there_in_on_disconnect() -> None:
             reasons.append(self.disconnect_reason)
 
     async with connected(Tells.as_asgi()) as socket:
-        await socket.send("hello")
+        await socket.emit("hello")
     assert reasons == ["client"]

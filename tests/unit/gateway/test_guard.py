@@ -25,6 +25,7 @@ from arcly_channels.layers.local import LocalChannelLayer
 from arcly_channels.relay.contract import Kind, Parcel
 from arcly_channels.rooms import user_group
 from arcly_channels.session import guard
+from arcly_channels.testing import GatewayCommunicator
 
 ACME = Tenant("acme")
 GLOBEX = Tenant("globex")
@@ -98,51 +99,34 @@ def layer() -> LocalChannelLayer:
     return found
 
 
-class Client:
+class Client(GatewayCommunicator):
     """A client of a gateway in this process."""
 
     def __init__(
         self, gateway: type[GatewayConsumer], subprotocols: list[str] | None = None, **scope: Any
     ) -> None:
-        self.socket = WebsocketCommunicator(gateway.as_asgi(), "/", subprotocols=subprotocols)
-        self.socket.scope.update(scope)
-
-    async def connect(self) -> tuple[bool, Any]:
-        is_accepted, answer = await self.socket.connect(timeout=5)
-        return is_accepted, answer
-
-    async def send(self, event: str, data: Any = None) -> None:
-        await self.socket.send_json_to({"event": event, "data": data, "ref": 1})
-
-    async def receive(self) -> tuple[str, Any]:
-        message = await self.socket.receive_json_from(timeout=5)
-        return message["event"], message["data"]
-
-    async def closed(self) -> int:
-        """Return the code that the server closes with next."""
-        message = await self.socket.receive_output(timeout=5)
-        assert message["type"] == "websocket.close", message
-        assert type(message["code"]) is int  # Autobahn takes no subclass.
-        await self.socket.send_input({"type": "websocket.disconnect", "code": message["code"]})
-        await self.socket.wait(timeout=5)
-        return int(message["code"])
+        super().__init__(gateway.as_asgi(), subprotocols=subprotocols)
+        self.scope.update(scope)
 
     async def ask(self, event: str, data: Any = None) -> tuple[str, Any]:
-        await self.send(event, data)
-        return await self.receive()
+        """Send an event, and return the next one."""
+        await self.send_json_to({"event": event, "data": data, "ref": 1})
+        envelope = await self.receive_json_from()
+        return envelope["event"], envelope["data"]
+
+    async def closed(self) -> int:
+        """Return the code that the server closes with next, and end."""
+        code = await self.expect_close()
+        await self.disconnect(code)
+        return code
 
 
 @asynccontextmanager
 async def connected(gateway: type[GatewayConsumer] = Open, **scope: Any) -> AsyncIterator[Client]:
-    client = Client(gateway, **scope)
-    is_accepted, _ = await client.connect()
-    assert is_accepted
-    assert (await client.receive())[0] == "hello"
-    try:
+    async with Client(gateway, **scope) as client:
+        await client.connect()
+        await client.expect("hello")
         yield client
-    finally:
-        if not client.socket.future.done():
-            await client.socket.disconnect(timeout=5)
 
 
 def claims(sub: str = "ann", **more: Any) -> dict[str, Any]:
@@ -176,11 +160,8 @@ ROWS: list[tuple[type[GatewayConsumer], Any, Any, int | None]] = [
 async def test_who_may_come_in(
     gateway: type[GatewayConsumer], claims: Any, tenant: Any, code: int | None
 ) -> None:
-    client = Client(gateway, claims=claims, tenant=tenant)
-    is_accepted, answer = await client.connect()
-    assert (is_accepted, None if is_accepted else answer) == (code is None, code)
-    if is_accepted:
-        await client.socket.disconnect()
+    async with Client(gateway, claims=claims, tenant=tenant) as client:
+        await (client.connect() if code is None else client.expect_refusal(code))
 
 
 @pytest.mark.parametrize(("gateway", "claims", "tenant", "code"), ROWS)
@@ -188,17 +169,14 @@ async def test_a_client_of_arcly_v1_is_told_why(
     gateway: type[GatewayConsumer], claims: Any, tenant: Any, code: int | None
 ) -> None:
     client = Client(gateway, ["other", "arcly.v1"], claims=claims, tenant=tenant)
-    assert await client.connect() == (True, "arcly.v1")
-    event, data = await client.receive()
     if code is None:
-        assert event == "gateway:welcome"
-        await client.socket.disconnect()
-        return
-    assert event == "gateway:bye"
-    assert data["code"] == code
-    assert data["reason"]
-    assert data["reconnect"] == {4401: "token"}.get(code, "no")
-    assert await client.closed() == code
+        await client.connect()
+    else:
+        await client.expect_refusal(code)
+        assert client.bye["code"] == code
+        assert client.bye["reason"]
+        assert client.bye["reconnect"] == {4401: "token"}.get(code, "no")
+    await client.disconnect()
     assert layer().registry.connection_count() == 0
 
 
@@ -213,12 +191,12 @@ async def test_a_long_reason_fits_into_the_close_frame(end: str) -> None:
             await self.close(4403, "é" * 100)
 
     client = Client(Wordy, ["arcly.v1"])
-    assert await client.connect() == (True, "arcly.v1")
-    message = await client.socket.receive_output(timeout=5)
-    while message["type"] == "websocket.send":  # A welcome, and a bye that says why in full.
-        message = await client.socket.receive_output(timeout=5)
+    await client.send_input({"type": "websocket.connect"})
+    message = await client.receive_output()
+    while message["type"] != "websocket.close":  # A welcome, and a bye that says why in full.
+        message = await client.receive_output()
     assert (message["code"], message["reason"]) == (4403, "é" * 61)
-    await client.socket.disconnect()
+    await client.disconnect()
 
 
 async def test_a_tenant_without_a_usable_id_fails_before_the_socket_is_accepted() -> None:
@@ -231,8 +209,8 @@ async def test_a_tenant_without_a_usable_id_fails_before_the_socket_is_accepted(
 
 @pytest.mark.usefixtures("tenancy")
 async def test_with_tenancy_a_tenant_is_needed() -> None:
-    assert await Client(Open).connect() == (False, 4403)
-    assert await Client(ForAll, claims=claims(tenant="acme")).connect() == (False, 4403)
+    await Client(Open).expect_refusal(4403)
+    await Client(ForAll, claims=claims(tenant="acme")).expect_refusal(4403)
     async with connected(Open, tenant=ACME), connected(ForAll):
         pass
 
@@ -240,7 +218,7 @@ async def test_with_tenancy_a_tenant_is_needed() -> None:
 async def test_too_many_connections_are_refused_without_a_word(settings: Any) -> None:
     settings.ARCLY_CHANNELS = {"MAX_CONNECTIONS": 1}
     async with connected():
-        assert await Client(Open, ["arcly.v1"]).connect() == (False, 4409)
+        await Client(Open, ["arcly.v1"]).expect_refusal(4409)
 
 
 @pytest.mark.parametrize(
@@ -249,8 +227,9 @@ async def test_too_many_connections_are_refused_without_a_word(settings: Any) ->
 )
 async def test_which_subprotocol_is_accepted(offered: list[str], chosen: str | None) -> None:
     client = Client(Open, offered)
-    assert await client.connect() == (True, chosen)
-    await client.socket.disconnect()
+    await client.connect()
+    assert client.subprotocol == chosen
+    await client.disconnect()
 
 
 @pytest.mark.parametrize("wrong", [{"required_perms": "orders"}, {"required_roles": 1}])
@@ -395,7 +374,7 @@ async def test_a_client_that_must_go_has_no_say() -> None:
 
     async with connected(Listening, claims=claims()) as client:
         await arcly_channels.adisconnect_user("ann")
-        await client.send("say", "one last thing")
+        await client.emit("say", "one last thing")
         assert await client.closed() == 4401
     assert said == []
 
@@ -429,10 +408,10 @@ async def test_authorize_is_asked_about_a_fresh_token(fresh: dict[str, Any], cod
     old = claims(exp=time.time() + 1, jti="old")
     async with connected(Strict, claims=old) as client:
         token = issue_token({"sub": "ann", **fresh})
-        event, answer = await client.ask("auth.refresh", {"token": token})
-        assert (event, answer["code"]) == ("error", code)
-        _, data = await client.ask("whoami")
-        assert data["claims"] == old
+        await client.emit("auth.refresh", {"token": token})
+        await client.expect_error(code)
+        await client.emit("whoami")
+        await client.expect("you", {"claims": old})
         assert await client.closed() == 4401
 
 
@@ -444,9 +423,9 @@ async def test_authorize_is_asked_about_a_fresh_token(fresh: dict[str, Any], cod
 async def test_claims_that_nobody_can_have_are_a_warning(
     caplog: pytest.LogCaptureFixture, gateway: type[Open], scope: dict[str, Any], warns: bool
 ) -> None:
-    socket = WebsocketCommunicator(gateway.as_asgi(), "/")
+    socket = GatewayCommunicator(gateway.as_asgi(), "/")
     socket.scope.update(scope)
-    assert not (await socket.connect())[0]
+    await socket.expect_refusal()
     assert ("put IdentityMiddlewareStack around its routes" in caplog.text) is warns
 
 
@@ -466,7 +445,7 @@ async def test_on_refresh_may_leave_what_is_no_longer_allowed() -> None:
         await client.ask("auth.refresh", {"token": issue_token({"sub": "ann"})})
         await arcly_channels.abroadcast_to_room("secret", "not heard")
         await arcly_channels.abroadcast_to_room("open", "heard")
-        assert await client.receive() == ("heard", None)
+        await client.expect("heard", None)
 
 
 async def test_connection_does_not_take_fresh_tokens_for_ever(
@@ -542,7 +521,7 @@ async def test_a_tenant_suspended_during_the_handshake_is_noticed() -> None:
         async def authorize(self) -> None:
             get_tenants().suspend("acme")
 
-    assert await Client(Slow, tenant=ACME).connect() == (False, 4403)
+    await Client(Slow, tenant=ACME).expect_refusal(4403)
 
 
 @pytest.mark.usefixtures("tenancy")
@@ -553,7 +532,7 @@ async def test_a_tenant_suspended_while_the_socket_is_accepted_is_noticed() -> N
             await super().accept(subprotocol, headers)
 
     client = Client(Late, tenant=ACME)
-    assert await client.connect() == (True, None)
+    await client.connect()
     assert await client.closed() == 4403
 
 
@@ -566,10 +545,10 @@ async def test_who_is_made_to_go_during_the_handshake_is_refused(
             plain(who)
 
     refused = Client(Slow, claims=claims(jti="7"), tenant=ACME)
-    assert await refused.connect() == (False, code)
+    await refused.expect_refusal(code)
     other = Client(Slow, claims=claims("bob", jti="8"), tenant=GLOBEX)
-    assert await other.connect() == (True, None)
-    await other.socket.disconnect()
+    await other.connect()
+    await other.disconnect()
 
 
 @pytest.mark.parametrize(("plain", "twin", "who", "code"), DISCONNECTIONS)
@@ -582,7 +561,7 @@ async def test_who_is_made_to_go_while_the_socket_is_accepted_is_closed(
             await super().accept(subprotocol, headers)
 
     client = Client(Late, claims=claims(jti="7"), tenant=ACME)
-    assert await client.connect() == (True, None)
+    await client.connect()
     assert await client.closed() == code
 
 
@@ -597,8 +576,8 @@ async def test_who_is_made_to_go_before_the_gateway_is_reached_is_refused(
     tenancy.ARCLY_CHANNELS = {**tenancy.ARCLY_CHANNELS, "TENANTS": tenants}
     token = issue_token({"sub": "ann", "jti": "7", "tenant": "acme"})
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"x-tenant", b"acme")]
-    socket = WebsocketCommunicator(IdentityMiddlewareStack(Open.as_asgi()), "/", headers)
-    assert await socket.connect() == (False, code)
+    socket = GatewayCommunicator(IdentityMiddlewareStack(Open.as_asgi()), "/", headers)
+    await socket.expect_refusal(code)
 
 
 @pytest.mark.parametrize("way", ["call", "twin", "parcel"])
@@ -615,7 +594,7 @@ async def test_handshake_meets_whatever_closes_its_group(way: str) -> None:
         async def authorize(self) -> None:
             await close(self.channel_layer, user_group("ann"))
 
-    assert await Client(Slow, claims=claims()).connect() == (False, 4499)
+    await Client(Slow, claims=claims()).expect_refusal(4499)
 
 
 async def test_closing_a_group_in_one_layer_is_nothing_to_another(settings: Any) -> None:
@@ -637,9 +616,9 @@ async def test_user_who_is_made_to_go_while_their_claims_are_made_is_refused(
         return claims()
 
     settings.ARCLY_CHANNELS = {"CLAIMS_FROM_USER": claims_of}
-    socket = WebsocketCommunicator(IdentityMiddlewareStack(Open.as_asgi()), "/")
+    socket = GatewayCommunicator(IdentityMiddlewareStack(Open.as_asgi()), "/")
     socket.scope["user"] = SimpleNamespace(is_authenticated=True)
-    assert await socket.connect() == (False, 4401)
+    await socket.expect_refusal(4401)
 
 
 @pytest.mark.parametrize("disconnect", [each[0] for each in DISCONNECTIONS])
@@ -657,7 +636,7 @@ async def test_a_token_revoked_while_it_is_judged_does_not_stay() -> None:
                 await arcly_channels.adisconnect_token("new")
 
     async with connected(Slow, claims=claims(jti="old")) as client:
-        await client.send("auth.refresh", {"token": issue_token({"sub": "ann", "jti": "new"})})
+        await client.emit("auth.refresh", {"token": issue_token({"sub": "ann", "jti": "new"})})
         assert await client.closed() == 4401
 
 
@@ -667,10 +646,8 @@ async def test_a_token_that_expires_during_the_handshake_is_noticed() -> None:
             await asyncio.sleep(0.1)
 
     client = Client(Slow, ["arcly.v1"], claims=claims(exp=time.time() + 0.05))
-    assert await client.connect() == (True, "arcly.v1")
-    event, data = await client.receive()
-    assert (event, data["code"]) == ("gateway:bye", 4401)
-    assert await client.closed() == 4401
+    await client.expect_refusal(4401)
+    assert client.bye["code"] == 4401
 
 
 async def test_a_tenant_removed_during_the_handshake_is_noticed(tenancy: Any) -> None:
@@ -684,7 +661,7 @@ async def test_a_tenant_removed_during_the_handshake_is_noticed(tenancy: Any) ->
             await get_tenants().arefresh()
 
     await get_tenants().arefresh()
-    assert await Client(Slow, tenant=ACME).connect() == (False, 4403)
+    await Client(Slow, tenant=ACME).expect_refusal(4403)
 
 
 # Isolation, and what is told
@@ -704,17 +681,17 @@ async def test_no_group_of_a_tenant_can_be_made_up() -> None:
         for guess in [*guesses, arcly_channels.group_name(room, "acme")]:
             await globex.ask("join", guess)
             await arcly_channels.abroadcast_to_room(guess, "stolen", tenant=GLOBEX)
-            assert (await globex.receive())[0] == "stolen"
+            await globex.expect("stolen")
         for guess in guesses:
             await layer().group_send(guess, {"type": "gateway.event", "event": "forged"})
         await arcly_channels.abroadcast_to_room(room, "own", tenant=ACME)
-        assert (await acme.receive())[0] == "own"
+        await acme.expect("own")
         assert (await globex.ask("whoami"))[0] == "you"
 
 
 async def test_no_token_is_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    answers = []
+    answers: list[Any] = []
     good = issue_token({"sub": "ann", "email": "ann@example.com"})
     tokens = [good, good[:-4], issue_token({"sub": "bob"}), issue_token({"sub": "ann", "exp": 1})]
     app = IdentityMiddlewareStack(ForUsers.as_asgi())

@@ -18,9 +18,9 @@ from arcly_channels.fanout.audience import One
 from arcly_channels.gateway import edge
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.session.limits import places
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon, turns
 from arcly_channels.wire import protocol
 from tests.gateways import Recorded, Socket, connected
-from tests.waiting import DEADLINE, eventually, soon, turns
 
 pytestmark = pytest.mark.usefixtures("layer")
 
@@ -81,9 +81,9 @@ def v1(gateway: type[Recorded]) -> Any:
 
 async def answer(socket: Socket) -> tuple[Any, Any]:
     """Return the ref of what is next but the welcome, and the data or the code of an error."""
-    frame = await socket.receive()
+    frame = await socket.receive_json_from()
     if frame["event"] == protocol.WELCOME:
-        frame = await socket.receive()
+        frame = await socket.receive_json_from()
     code = frame["data"]["code"] if frame["event"] == "error" else None
     return frame.get("ref"), code or frame["data"]
 
@@ -117,10 +117,10 @@ async def test_handler_that_takes_too_long_is_cancelled_and_answered() -> None:
     class ThisGate(Timeouts): ...
 
     async with v1(ThisGate) as socket:
-        await socket.send("wait", 1, ref="a")
+        await socket.emit("wait", 1, ref="a")
         assert await answer(socket) == ("a", "timeout")
         await eventually(lambda: ThisGate.notes == [("begin", 1), ("end", 1)])
-        await socket.send("note", 2, ref="b")
+        await socket.emit("note", 2, ref="b")
         assert await answer(socket) == ("b", None)
 
 
@@ -128,16 +128,16 @@ async def test_bare_client_is_told_of_a_timeout_too() -> None:
     class ThisGate(Timeouts): ...
 
     async with connected(ThisGate.as_asgi()) as socket:
-        await socket.send("wait", ref=7)
+        await socket.emit("wait", ref=7)
         error = {"code": "timeout", "message": "this took longer than 0.02 s"}
-        assert await socket.receive() == {"event": "error", "data": error, "ref": 7}
+        assert await socket.receive_json_from() == {"event": "error", "data": error, "ref": 7}
 
 
 async def test_handler_in_time_is_answered_as_any() -> None:
     class ThisGate(Timeouts): ...
 
     async with v1(ThisGate) as socket:
-        await socket.send("in time", [1], ref=1)
+        await socket.emit("in time", [1], ref=1)
         assert await answer(socket) == (1, [1])
 
 
@@ -145,7 +145,7 @@ async def test_timeout_of_the_handlers_own_is_a_failure() -> None:
     class ThisGate(Timeouts): ...
 
     async with v1(ThisGate) as socket:
-        await socket.send("own timeout", ref=1)
+        await socket.emit("own timeout", ref=1)
         assert await answer(socket) == (1, "internal")
 
 
@@ -156,7 +156,7 @@ async def test_timeouts_are_counted_and_logged(
 
     async with v1(ThisGate) as socket:
         for ref in range(3):
-            await socket.send("wait", ref=ref)
+            await socket.emit("wait", ref=ref)
             assert await answer(socket) == (ref, "timeout")
     logged = [record.getMessage() for record in caplog.records if "took longer" in record.message]
     assert logged[0].endswith("ThisGate.take_long took longer than 0.02 s")
@@ -168,8 +168,8 @@ async def test_handler_that_goes_on_holds_up_no_other_event() -> None:
     class ThisGate(Timeouts): ...
 
     async with v1(ThisGate) as socket:
-        await socket.send("go on", 1, ref="a")
-        await socket.send("note", 2, ref="b")
+        await socket.emit("go on", 1, ref="a")
+        await socket.emit("note", 2, ref="b")
         assert await answer(socket) == ("a", "timeout")
         assert await answer(socket) == ("b", None)
 
@@ -180,11 +180,11 @@ async def test_handler_that_goes_on_keeps_its_slot() -> None:
 
     async with v1(ThisGate) as socket:
         for ref in range(3):
-            await socket.send("go on", ref, ref=ref)
+            await socket.emit("go on", ref, ref=ref)
             assert await answer(socket) == (ref, "timeout")
         assert ThisGate.begun() == [0]
         ThisGate.go.set()
-        await socket.send("go on", 9, ref=9)
+        await socket.emit("go on", 9, ref=9)
         assert await answer(socket) == (9, "never seen")
 
 
@@ -200,7 +200,7 @@ async def test_handler_that_fails_after_its_timeout_is_logged(
                 raise LookupError("the cause")
 
     async with v1(ThisGate) as socket:
-        await socket.send("wait", ref=1)
+        await socket.emit("wait", ref=1)
         assert await answer(socket) == (1, "timeout")
         await eventually(lambda: "the cause" in caplog.text)
     assert "take_long failed after it was cancelled" in caplog.text
@@ -218,10 +218,10 @@ async def test_handler_that_says_no_after_its_timeout_is_not_heard(
                 raise StopConsumer
 
     async with v1(ThisGate) as socket:
-        await socket.send("wait", ref=1)
+        await socket.emit("wait", ref=1)
         assert await answer(socket) == (1, "timeout")
         await turns()
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
     assert "failed" not in caplog.text
 
 
@@ -235,9 +235,9 @@ async def test_handler_with_a_timeout_that_awaits_what_was_cancelled_has_failed(
             await future
 
     async with v1(ThisGate) as socket:
-        await socket.send("wait", ref=1)
+        await socket.emit("wait", ref=1)
         assert await answer(socket) == (1, "internal")
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
 
 
 # rate
@@ -260,8 +260,8 @@ async def test_event_too_many_is_told_when_to_come_again() -> None:
 
     async with connected(ThisGate.as_asgi()) as socket:
         for number in range(3):
-            await socket.send("note", number, ref=number)
-        frame = await socket.receive()
+            await socket.emit("note", number, ref=number)
+        frame = await socket.receive_json_from()
     retry_after = frame["data"].pop("retry_after")
     assert 1790 < retry_after <= 1800
     error = {"code": "rate_limited", "message": "too many of these"}
@@ -275,10 +275,10 @@ async def test_every_event_and_every_connection_has_its_own_rate() -> None:
     async with v1(ThisGate) as one, v1(ThisGate) as other:
         for socket in (one, other):
             for event in ("note", "other", "note", "other"):
-                await socket.send(event, ref=1)
+                await socket.emit(event, ref=1)
                 assert await answer(socket) == (1, None)
             for event in ("note", "other"):
-                await socket.send(event, ref=1)
+                await socket.emit(event, ref=1)
                 assert await answer(socket) == (1, "rate_limited")
 
 
@@ -287,7 +287,7 @@ async def test_event_that_is_not_allowed_costs_nothing() -> None:
 
     async with v1(ThisGate) as socket:
         for ref in range(3):
-            await socket.send("staff", ref=ref)
+            await socket.emit("staff", ref=ref)
             assert await answer(socket) == (ref, "forbidden")
 
 
@@ -295,7 +295,7 @@ async def test_connection_without_such_events_has_no_buckets() -> None:
     class ThisGate(Rates): ...
 
     async with connected(ThisGate.as_asgi()) as socket:
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
         (gateway,) = ThisGate.instances
         assert not any("lines" in name for name in vars(gateway))
 
@@ -333,7 +333,7 @@ async def test_so_many_handlers_run_at_once_and_no_more() -> None:
 
     async with v1(ThisGate) as socket:
         for number in range(4):
-            await socket.send("wait", number, ref=number)
+            await socket.emit("wait", number, ref=number)
         await eventually(lambda: len(ThisGate.begun()) == 2)
         await turns(20)
         assert ThisGate.begun() == [0, 1]
@@ -346,12 +346,12 @@ async def test_other_events_overtake_and_wait_behind_a_full_one() -> None:
     class ThisGate(Beside): ...
 
     async with v1(ThisGate) as socket:
-        await socket.send("wait", 0, ref="slow")
-        await socket.send("note", 1, ref="quick")
+        await socket.emit("wait", 0, ref="slow")
+        await socket.emit("note", 1, ref="quick")
         assert await answer(socket) == ("quick", None)
-        await socket.send("wait", 2, ref="slow")
-        await socket.send("wait", 3, ref="slow")
-        await socket.send("note", 4, ref="quick")
+        await socket.emit("wait", 2, ref="slow")
+        await socket.emit("wait", 3, ref="slow")
+        await socket.emit("note", 4, ref="quick")
         await eventually(lambda: len(ThisGate.begun()) == 2)
         await turns(20)
         assert ("note", 4) not in ThisGate.notes
@@ -388,9 +388,9 @@ async def test_timeout_counts_beside_others_too() -> None:
     class ThisGate(Beside): ...
 
     async with v1(ThisGate) as socket:
-        await socket.send("wait in time", 1, ref=1)
-        await socket.send("wait in time", 2, ref=2)
-        await socket.send("note", 3, ref=3)
+        await socket.emit("wait in time", 1, ref=1)
+        await socket.emit("wait in time", 2, ref=2)
+        await socket.emit("note", 3, ref=3)
         assert await answer(socket) == (3, None)
         assert [await answer(socket), await answer(socket)] == [(1, "timeout"), (2, "timeout")]
 
@@ -402,9 +402,9 @@ async def test_handler_beside_others_is_answered_as_any(does: str, reply: str) -
     class ThisGate(Beside): ...
 
     async with v1(ThisGate) as socket:
-        await socket.send("do", does, ref=1)
+        await socket.emit("do", does, ref=1)
         assert await answer(socket) == (1, reply)
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
 
 
 @pytest.mark.parametrize(("does", "code"), [("stop", 1000), ("close", 4001), ("crash", 1011)])
@@ -412,9 +412,9 @@ async def test_handler_beside_others_can_end_the_connection(does: str, code: int
     class ThisGate(Beside): ...
 
     async with connected(ThisGate.as_asgi()) as socket:
-        await socket.send("wait", 1)
-        await socket.send("do", does)
-        assert await socket.receive_close() == code
+        await socket.emit("wait", 1)
+        await socket.emit("do", does)
+        await socket.expect_close(code)
         with suppress(DenyConnection):
             await socket.ended()
     assert ThisGate.notes == [("begin", 1), ("end", 1), "goodbye"]
@@ -430,10 +430,10 @@ async def test_no_handler_begins_once_another_has_ended_the_connection() -> None
 
     async with connected(ThisGate.as_asgi()) as socket:
         for number in range(3):
-            await socket.send("end", number)
+            await socket.emit("end", number)
         await eventually(lambda: len(ThisGate.begun()) == 2)
         ThisGate.go.set()
-        assert await socket.receive_close() == 1000
+        await socket.expect_close(1000)
         await socket.ended()
     assert ThisGate.begun() == [0, 1]
 
@@ -448,8 +448,8 @@ async def test_handlers_end_before_the_goodbye_to_a_client_that_left(event: str)
             self.notes.append("disconnect")
 
     async with connected(ThisGate.as_asgi()) as socket:
-        await socket.send(event, 1)
-        await socket.send(event, 2)
+        await socket.emit(event, 1)
+        await socket.emit(event, 2)
         await eventually(lambda: len(ThisGate.begun()) == 2)
         await socket.close(1001)
     assert sorted(ThisGate.notes[2:4]) == [("end", 1), ("end", 2)]
@@ -469,10 +469,10 @@ async def test_handlers_end_before_the_goodbye_when_the_server_cancels(event: st
             await self.wait(data)
 
     async with connected(ThisGate.as_asgi()) as socket:
-        await socket.send(event, 1)
+        await socket.emit(event, 1)
         await eventually(ThisGate.begun)
         socket.cancel()
-        assert await socket.receive_close() == 1012
+        await socket.expect_close(1012)
     assert ThisGate.notes == [("begin", 1), ("end", 1), "goodbye"]
     assert ThisGate.disconnects == [1012]
 
@@ -482,7 +482,7 @@ async def test_handlers_end_with_a_client_that_is_made_to_go_and_waits_for_a_slo
 
     async with v1(ThisGate) as socket:
         for number in range(3):
-            await socket.send("wait", number)
+            await socket.emit("wait", number)
         await eventually(lambda: len(ThisGate.begun()) == 2)
         await turns(20)
         for session in places.holders():
@@ -508,7 +508,7 @@ async def test_handler_that_ignores_being_cancelled_does_not_keep_the_goodbye(
 
     async with connected(ThisGate.as_asgi()) as other:
         async with connected(ThisGate.as_asgi()) as socket:
-            await socket.send("go on")
+            await socket.emit("go on")
             await eventually(lambda: ThisGate.notes == ["begin"])
             await socket.close()
         assert ThisGate.notes == ["begin", "goodbye"]
@@ -516,7 +516,7 @@ async def test_handler_that_ignores_being_cancelled_does_not_keep_the_goodbye(
         assert layer.counts["handler_errors"] == 1
         ThisGate.go.set()
         await eventually(lambda: "end" in ThisGate.notes)
-        assert await other.got_nothing()
+        await other.expect_nothing()
 
 
 async def test_handlers_of_a_kicked_client_publish_nothing(layer: LocalChannelLayer) -> None:
@@ -531,13 +531,13 @@ async def test_handlers_of_a_kicked_client_publish_nothing(layer: LocalChannelLa
                 self.notes.append("end")
 
     async with connected(ThisGate.as_asgi()) as other, connected(ThisGate.as_asgi()) as socket:
-        await socket.send("shout")
+        await socket.emit("shout")
         await eventually(lambda: ThisGate.notes == ["begin"])
         layer.registry.close(One(ThisGate.connects[1]), 4401)
-        assert await socket.receive_close() == 4401
+        await socket.expect_close(4401)
         await socket.ended()
         assert ThisGate.notes == ["begin", "end", "goodbye"]
-        assert await other.got_nothing()
+        await other.expect_nothing()
 
 
 # Handlers that are no coroutines
@@ -596,7 +596,7 @@ def in_thread() -> Iterator[type[Sync]]:
 
 async def test_def_runs_in_the_thread_of_the_database(in_thread: type[Sync]) -> None:
     async with v1(in_thread) as socket:
-        await socket.send("return", [1], ref=1)
+        await socket.emit("return", [1], ref=1)
         assert await answer(socket) == (1, [1])
     assert in_thread.notes[0] is await sync_to_async(threading.current_thread)()
 
@@ -604,21 +604,21 @@ async def test_def_runs_in_the_thread_of_the_database(in_thread: type[Sync]) -> 
 @pytest.mark.parametrize(("event", "reply"), [("fail", "internal"), ("refuse", "no")])
 async def test_failed_def_is_answered_as_any(in_thread: type[Sync], event: str, reply: str) -> None:
     async with v1(in_thread) as socket:
-        await socket.send(event, ref=1)
+        await socket.emit(event, ref=1)
         assert await answer(socket) == (1, reply)
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
 
 
 async def test_def_can_end_the_connection(in_thread: type[Sync]) -> None:
     async with connected(in_thread.as_asgi()) as socket:
-        await socket.send("stop")
-        assert await socket.receive_close() == 1000
+        await socket.emit("stop")
+        await socket.expect_close(1000)
     assert in_thread.disconnects == [1000]
 
 
 async def test_def_can_send_and_publish(in_thread: type[Sync]) -> None:
     async with connected(in_thread.as_asgi()) as socket:
-        await socket.send("emit")
+        await socket.emit("emit")
         events = [await socket.receive_event() for _ in range(5)]
     assert events == [*(("number", number) for number in range(3)), ("tea", 1), ("tea", 2)]
 
@@ -626,27 +626,27 @@ async def test_def_can_send_and_publish(in_thread: type[Sync]) -> None:
 async def test_events_of_defs_are_handled_in_order(in_thread: type[Sync]) -> None:
     async with v1(in_thread) as socket:
         for ref in range(5):
-            await socket.send("note" if ref % 2 else "return", ref, ref=ref)
+            await socket.emit("note" if ref % 2 else "return", ref, ref=ref)
         assert [(await answer(socket))[0] for _ in range(5)] == list(range(5))
 
 
 async def test_def_that_takes_too_long_goes_on_for_nobody(in_thread: type[Sync]) -> None:
     async with v1(in_thread) as socket:
-        await socket.send("take long", 1, ref=1)
+        await socket.emit("take long", 1, ref=1)
         assert await answer(socket) == (1, "timeout")
-        await socket.send("note", 2, ref=2)
+        await socket.emit("note", 2, ref=2)
         assert await answer(socket) == (2, None)
         assert in_thread.notes == [("begin", 1), ("note", 2)]
         in_thread.may_go.set()
         await eventually(lambda: ("end", 1) in in_thread.notes)
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
 
 
 async def test_def_that_has_not_begun_in_time_never_does(in_thread: type[Sync]) -> None:
     async with v1(in_thread) as one, v1(in_thread) as other:
-        await one.send("take long", 1, ref=1)
+        await one.emit("take long", 1, ref=1)
         assert await answer(one) == (1, "timeout")
-        await other.send("take long", 2, ref=2)
+        await other.emit("take long", 2, ref=2)
         assert await answer(other) == (2, "timeout")
         in_thread.may_go.set()
         await sync_to_async(list)()
@@ -656,10 +656,10 @@ async def test_def_that_has_not_begun_in_time_never_does(in_thread: type[Sync]) 
 @pytest.mark.usefixtures("no_grace")
 async def test_def_that_goes_on_does_not_keep_the_goodbye(in_thread: type[Sync]) -> None:
     async with connected(in_thread.as_asgi()) as socket:
-        await socket.send("take long", 1)
+        await socket.emit("take long", 1)
         await eventually(in_thread.begun)
         task = socket.cancel()
-        assert await socket.receive_close() == 1012
+        await socket.expect_close(1012)
         with suppress(asyncio.CancelledError):
             await soon(task)
     assert in_thread.notes == [("begin", 1), "goodbye"]

@@ -8,6 +8,7 @@ import pytest
 
 from arcly_channels import subscribe
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.testing import Clock
 from tests.gateways import Recorded, Socket, connected
 
 
@@ -80,7 +81,7 @@ async def test_message_of_a_made_up_type_does_nothing(
         made_up = {"type": kind, "code": 1000, "text": '{"event":"count"}'}
         await layer.send(shop.instances[0].channel_name, made_up)
         await layer.send(shop.instances[0].channel_name, {"type": "shop.opened"})
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
         assert shop.done == ["shop.opened"]
         assert shop.disconnects == []
         assert layer.counts["handler_errors"] == 1
@@ -91,7 +92,7 @@ async def test_message_without_a_type_does_nothing(
 ) -> None:
     async with connected(shop.as_asgi()) as socket:
         await layer.send(shop.instances[0].channel_name, {"event": "pay"})
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
 
 
 async def test_made_up_eviction_in_a_room_throws_nobody_out(
@@ -100,20 +101,23 @@ async def test_made_up_eviction_in_a_room_throws_nobody_out(
     async with connected(shop.as_asgi()) as socket:
         await shop.instances[0].join_room("room")
         await layer.group_send("room", {"type": "gateway.evicted"})
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
 
 
 async def test_flood_of_unknown_messages_is_one_line_in_the_log(
-    shop: type[Shop], layer: LocalChannelLayer, caplog: pytest.LogCaptureFixture, pass_time: Any
+    shop: type[Shop],
+    layer: LocalChannelLayer,
+    caplog: pytest.LogCaptureFixture,
+    gateway_clock: Clock,
 ) -> None:
     async with connected(shop.as_asgi()) as socket:
         for number in range(50):
             await layer.send(shop.instances[0].channel_name, {"type": f"unknown.{number}"})
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
         assert len(caplog.records) == 1
-        pass_time(1)
+        gateway_clock.jump(1)
         await layer.send(shop.instances[0].channel_name, {"type": "one.more"})
-        assert await socket.got_nothing()
+        await socket.expect_nothing()
     assert "(49 more like it were not logged)" in caplog.records[1].getMessage()
 
 
@@ -123,12 +127,12 @@ async def test_event_for_a_gateway_may_be_sent_as_a_message(
     async with connected(shop.as_asgi()) as socket:
         message = {"type": "gateway.event", "event": "news", "data": 1}
         await layer.send(shop.instances[0].channel_name, message)
-        assert await socket.receive_event() == ("news", 1)
+        await socket.expect("news", 1)
 
 
 async def test_a_frame_still_runs_its_handler(shop: type[Shop]) -> None:
     socket: Socket
     async with connected(shop.as_asgi()) as socket:
-        await socket.send("count")
-        assert await socket.got_nothing()
+        await socket.emit("count")
+        await socket.expect_nothing()
         assert "count" in shop.done

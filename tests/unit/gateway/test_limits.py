@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
-from channels.testing import WebsocketCommunicator
 
 from arcly_channels import GatewayConsumer, subscribe
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.session.limits import places
+from arcly_channels.testing import Clock, GatewayCommunicator
+from arcly_channels.testing.waiting import eventually, soon
 from tests.gateways import Recorded, Socket, connected
-from tests.waiting import DEADLINE, eventually, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_django import Settings
 
 
@@ -47,10 +45,10 @@ async def test_message_that_is_too_large_ends_the_connection(
 ) -> None:
     settings.ARCLY_CHANNELS = {"MAX_MESSAGE_BYTES": 100}
     async with connected(Chat.as_asgi()) as socket:
-        await socket.send_text(f'{{"event":"echo","data":"{"x" * 74}"}}')  # 100 bytes.
-        assert (await socket.receive())["event"] == "echo"
-        socket.put({"type": "websocket.receive", **message})
-        assert await socket.receive_close() == 1009
+        await socket.send_to(f'{{"event":"echo","data":"{"x" * 74}"}}')  # 100 bytes.
+        assert (await socket.receive_json_from())["event"] == "echo"
+        socket.input_queue.put_nowait({"type": "websocket.receive", **message})
+        await socket.expect_close(1009)
     assert layer.limits == {"message_bytes": 1}
     assert layer.disconnects == {"limit": 1}
 
@@ -58,59 +56,60 @@ async def test_message_that_is_too_large_ends_the_connection(
 async def test_client_of_v1_is_told_why(layer: LocalChannelLayer, settings: Settings) -> None:
     settings.ARCLY_CHANNELS = {"MAX_MESSAGE_BYTES": 100}
     async with connected(Chat.as_asgi(), subprotocols=["arcly.v1"]) as socket:
-        assert (await socket.receive())["data"]["limits"]["frame"] == 100
-        await socket.send_text("x" * 101)
-        bye = (await socket.receive())["data"]
-        assert (bye["code"], bye["reconnect"]) == (1009, "no")
-        assert await socket.receive_close() == 1009
+        assert socket.welcome["limits"]["frame"] == 100
+        await socket.send_to("x" * 101)
+        await socket.expect_close(1009)
+        assert (socket.bye["code"], socket.bye["reconnect"]) == (1009, "no")
 
 
 @pytest.mark.usefixtures("layer")
 async def test_limit_of_zero_bytes_is_none(settings: Settings) -> None:
     settings.ARCLY_CHANNELS = {"MAX_MESSAGE_BYTES": 0}
     async with connected(Chat.as_asgi()) as socket:
-        await socket.send("unknown", "x" * 2**21)
-        assert (await socket.receive())["data"]["code"] == "unknown_event"
+        await socket.emit("unknown", "x" * 2**21)
+        assert (await socket.receive_json_from())["data"]["code"] == "unknown_event"
 
 
 # Many messages
 
 
 async def test_who_sends_too_much_is_asked_to_wait(
-    layer: LocalChannelLayer, settings: Settings, pass_time: Callable[[float], None]
+    layer: LocalChannelLayer, settings: Settings, gateway_clock: Clock
 ) -> None:
     settings.ARCLY_CHANNELS = {"RATE_LIMIT": {"EVENTS": 2, "BURST": 1}}
     async with connected(Chat.as_asgi()) as socket:
         for number in range(4):
-            await socket.send("echo", number, ref=number)
-        assert [(await socket.receive())["event"] for _ in range(2)] == ["echo"] * 2
+            await socket.emit("echo", number, ref=number)
+        assert [(await socket.receive_json_from())["event"] for _ in range(2)] == ["echo"] * 2
         for ref in (2, 3):
-            error = await socket.receive()
+            error = await socket.receive_json_from()
             assert (error["data"]["code"], error["ref"]) == ("rate_limited", ref)
             assert 0 < error["data"]["retry_after"] <= 0.5
-        pass_time(0.5)
-        await socket.send("echo", "again")
-        assert await socket.receive_event() == ("echo", "again")
+        gateway_clock.jump(0.5)
+        await socket.emit("echo", "again")
+        await socket.expect("echo", "again")
     assert layer.limits == {"rate": 2}
 
 
 async def test_bytes_are_limited_too(layer: LocalChannelLayer, settings: Settings) -> None:
     settings.ARCLY_CHANNELS = {"RATE_LIMIT": {"BYTES": 1000, "BURST": 1}}
     async with connected(Chat.as_asgi()) as socket:
-        await socket.send("echo", "x" * 10_000)
-        await socket.send("echo")
-        assert (await socket.receive())["event"] == "echo"
-        assert (await socket.receive())["data"]["retry_after"] == pytest.approx(9, abs=0.2)
+        await socket.emit("echo", "x" * 10_000)
+        await socket.emit("echo")
+        assert (await socket.receive_json_from())["event"] == "echo"
+        assert (await socket.receive_json_from())["data"]["retry_after"] == pytest.approx(
+            9, abs=0.2
+        )
 
 
 async def test_who_goes_on_is_closed(layer: LocalChannelLayer, settings: Settings) -> None:
     settings.ARCLY_CHANNELS = {"RATE_LIMIT": {"EVENTS": 1, "BURST": 1, "ERRORS": 5}}
     async with connected(Chat.as_asgi(), subprotocols=["arcly.v1"]) as socket:
         for _ in range(1000):
-            await socket.send("echo")
-        frames = [(await socket.receive())["event"] for _ in range(8)]
-        assert frames == ["gateway:welcome", "echo", *["error"] * 5, "gateway:bye"]
-        assert await socket.receive_close() == 4429
+            await socket.emit("echo")
+        frames = [(await socket.receive_json_from())["event"] for _ in range(7)]
+        assert frames == ["echo", *["error"] * 5, "gateway:bye"]
+        await socket.expect_close(4429)
     assert layer.limits == {"rate": 6, "errors": 1}
     assert layer.disconnects == {"limit": 1}
 
@@ -123,23 +122,21 @@ async def test_who_goes_on_to_send_malformed_frames_is_closed(
     async with connected(Chat.as_asgi()) as socket:
         for _ in range(100):
             kind = "bytes" if isinstance(frame, bytes) else "text"
-            socket.put({"type": "websocket.receive", kind: frame})
-        codes = [(await socket.receive())["data"]["code"] for _ in range(5)]
+            socket.input_queue.put_nowait({"type": "websocket.receive", kind: frame})
+        codes = [(await socket.receive_json_from())["data"]["code"] for _ in range(5)]
         assert codes == ["malformed"] * 5
-        assert await socket.receive_close() == 4429
+        await socket.expect_close(4429)
     assert layer.limits == {"errors": 1}
 
 
 @pytest.mark.usefixtures("layer")
-async def test_mistake_now_and_then_ends_nothing(
-    settings: Settings, pass_time: Callable[[float], None]
-) -> None:
+async def test_mistake_now_and_then_ends_nothing(settings: Settings, gateway_clock: Clock) -> None:
     settings.ARCLY_CHANNELS = {"RATE_LIMIT": {"ERRORS": 2}}
     async with connected(Chat.as_asgi()) as socket:
         for _ in range(50):
-            await socket.send_text("{}")
-            assert (await socket.receive())["event"] == "error"
-            pass_time(1)
+            await socket.send_to("{}")
+            assert (await socket.receive_json_from())["event"] == "error"
+            gateway_clock.jump(1)
 
 
 @pytest.mark.usefixtures("layer")
@@ -148,8 +145,8 @@ async def test_without_a_rate_limit_there_is_none(settings: Settings) -> None:
     async with connected(Chat.as_asgi()) as socket:
         for frame in ("{}", '{"event":"echo"}'):
             for _ in range(2000):
-                await socket.send_text(frame)
-                assert (await socket.receive())["event"] in ("error", "echo")
+                await socket.send_to(frame)
+                assert (await socket.receive_json_from())["event"] in ("error", "echo")
 
 
 @pytest.mark.usefixtures("layer")
@@ -161,9 +158,9 @@ async def test_who_speaks_no_events_is_closed_without_an_error(settings: Setting
     settings.ARCLY_CHANNELS = {"RATE_LIMIT": {"EVENTS": 2, "BURST": 1}}
     async with connected(Echo.as_asgi()) as socket:
         for _ in range(3):
-            await socket.send_text("1")
-        assert [await socket.receive() for _ in range(2)] == [1, 1]
-        assert await socket.receive_close() == 4429
+            await socket.send_to("1")
+        assert [await socket.receive_json_from() for _ in range(2)] == [1, 1]
+        await socket.expect_close(4429)
 
 
 async def test_refusals_of_a_kind_are_logged_once_a_second(
@@ -174,7 +171,7 @@ async def test_refusals_of_a_kind_are_logged_once_a_second(
 
     with caplog.at_level(logging.INFO):
         for _ in range(20):
-            assert await Socket(Members.as_asgi()).connect() == 4401
+            await Socket(Members.as_asgi()).expect_refusal(4401)
     assert len([each for each in caplog.messages if "4401" in each]) == 1
 
 
@@ -186,10 +183,9 @@ async def test_rooms_that_a_client_joins_by_itself_count(
 ) -> None:
     settings.ARCLY_CHANNELS = {"MAX_ROOMS_PER_CONNECTION": 2}
     async with connected(Chat.as_asgi(), subprotocols=["arcly.v1"]) as socket:
-        await socket.receive()
         for room in ("a", "b", "b", "c"):
-            await socket.send("gateway:join", {"room": room}, ref=room)
-        answers = [(await socket.receive()) for _ in range(4)]
+            await socket.emit("gateway:join", {"room": room}, ref=room)
+        answers = [(await socket.receive_json_from()) for _ in range(4)]
         assert [each["event"] for each in answers] == [*["gateway:joined"] * 3, "error"]
         assert answers[-1]["data"]["code"] == "too_many_rooms"
     assert layer.limits == {"rooms": 1}
@@ -243,7 +239,7 @@ async def test_authorize_that_takes_too_long_refuses(
     sockets = [Socket(gateway.as_asgi()) for _ in range(3)]
     with caplog.at_level(logging.ERROR):
         for socket in sockets:
-            assert await socket.connect() == 4409
+            await socket.expect_refusal(4409)
     await eventually(lambda: places.taken == before)
     assert len(caplog.messages) == 1
     gateway.released.set()
@@ -260,8 +256,8 @@ async def test_on_connect_that_takes_too_long_ends_the_connection(
 ) -> None:
     before, gateway = places.taken, hooked("on_connect", stubborn)
     socket = Socket(gateway.as_asgi())
-    assert await socket.connect() is None
-    assert await socket.receive_close() == 1011
+    await socket.connect()
+    await socket.expect_close(1011)
     if not stubborn:
         await socket.close()
     await eventually(lambda: places.taken == before)
@@ -274,11 +270,9 @@ async def test_on_connect_that_takes_too_long_ends_the_connection(
 
 @pytest.mark.usefixtures("layer", "impatient")
 async def test_client_of_v1_is_told_that_it_may_come_back() -> None:
-    end = WebsocketCommunicator(hooked("authorize").as_asgi(), "/", subprotocols=["arcly.v1"])
-    is_accepted, _ = await end.connect(DEADLINE)
-    assert is_accepted
-    bye = (await end.receive_json_from(DEADLINE))["data"]
-    assert (bye["code"], bye["reconnect"]) == (4409, "yes")
+    end = GatewayCommunicator(hooked("authorize").as_asgi())
+    await end.expect_refusal(4409, subprotocol="arcly.v1")
+    assert end.bye["reconnect"] == "yes"
 
 
 @pytest.mark.usefixtures("layer", "impatient")
@@ -310,5 +304,5 @@ async def test_context_of_a_hook_is_that_of_the_handlers(settings: Settings, sec
 
     settings.ARCLY_CHANNELS = {"HANDSHAKE_TIMEOUT": seconds}
     async with connected(Polite.as_asgi()) as socket:
-        await socket.send("which")
-        assert await socket.receive_event() == ("language", "fr")
+        await socket.emit("which")
+        await socket.expect("language", "fr")

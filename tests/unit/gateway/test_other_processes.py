@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from channels.layers import channel_layers
-from channels.testing import WebsocketCommunicator
 
 from arcly_channels import (
     GatewayConsumer,
@@ -30,9 +29,10 @@ from arcly_channels import (
 from arcly_channels.identity.tenancy import get_tenants
 from arcly_channels.layers import RedisChannelLayer, news
 from arcly_channels.relay.contract import Gap
+from arcly_channels.testing import GatewayCommunicator
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 from arcly_channels.wire.events import encode_event
 from tests.redis_servers import RedisNode, RedisServer
-from tests.waiting import DEADLINE, eventually, soon
 
 
 class Chat(GatewayConsumer):
@@ -51,24 +51,19 @@ class Chat(GatewayConsumer):
         await self.emit("missed", gap.until > gap.since)
 
 
-class Client(WebsocketCommunicator):
+class Client(GatewayCommunicator):
     """A client of a gateway in this process."""
 
     def __init__(self, gateway: type[GatewayConsumer] = Chat, *, is_v1: bool = False) -> None:
-        super().__init__(gateway.as_asgi(), "/", subprotocols=["arcly.v1"] if is_v1 else [])
-        self.is_v1 = is_v1
+        super().__init__(gateway.as_asgi(), subprotocols=["arcly.v1"] if is_v1 else [])
 
     async def come(self) -> Client:
-        assert (await self.connect(DEADLINE))[0]
-        await self.send_json_to({"event": "sync"})  # Answered when it is in its rooms.
-        while (await self.event())["event"] != "error":
-            pass
+        """Connect, and return when it is in its room."""
+        await self.connect()
+        await self.settle()
+        if self.welcome:
+            await self.expect("gateway:joined")
         return self
-
-    async def event(self) -> dict[str, Any]:
-        """Return the next event that is no ping."""
-        envelope: dict[str, Any] = await self.receive_json_from(DEADLINE)
-        return await self.event() if envelope["event"] == "gateway:ping" else envelope
 
 
 @pytest.fixture
@@ -118,7 +113,7 @@ async def test_client_hears_what_another_process_sends_to_its_room(
 ) -> None:
     client = await Client().come()
     await other.publish("tea", encode_event("said", 1, room="tea"))
-    assert await client.event() == {"event": "said", "data": 1}
+    await client.expect("said", 1)
 
 
 async def test_client_of_v1_is_told_the_room(
@@ -126,7 +121,7 @@ async def test_client_of_v1_is_told_the_room(
 ) -> None:
     client = await Client(is_v1=True).come()
     await other.publish("tea", encode_event("said", 1, room="tea"))
-    assert await client.event() == {"event": "said", "data": 1, "room": "tea"}
+    await client.expect("said", 1, room="tea")
 
 
 async def test_clients_hear_what_is_for_all_or_for_one(
@@ -137,8 +132,8 @@ async def test_clients_hear_what_is_for_all_or_for_one(
     await other.publish(None, encode_event("for all", 1))
     await other.send(row.channel, {"type": "gateway.event", "event": "for one", "data": 2})
     await other.group_send("tea", {"type": "gateway.event", "event": "for a group", "data": 3})
-    heard = [(await client.event())["event"] for _ in range(3)]
-    assert heard == ["for all", "for one", "for a group"]
+    for event in ("for all", "for one", "for a group"):
+        await client.expect(event)
 
 
 async def test_functions_reach_clients_as_with_one_process(layer: RedisChannelLayer) -> None:
@@ -147,15 +142,16 @@ async def test_functions_reach_clients_as_with_one_process(layer: RedisChannelLa
     await abroadcast("a", 1)
     await abroadcast_to_room("tea", "b", 2)
     await asend_to(row.channel, "c", 3)
-    assert [(await client.event())["data"] for _ in "abc"] == [1, 2, 3]
+    for event, data in (("a", 1), ("b", 2), ("c", 3)):
+        await client.expect(event, data)
 
 
 async def test_sender_that_is_left_out_hears_nothing_of_its_own(layer: RedisChannelLayer) -> None:
     sender, member = await Client().come(), await Client().come()
-    await sender.send_json_to({"event": "say", "data": "hello"})
-    assert (await member.event())["data"] == "hello"
+    await sender.emit("say", "hello")
+    await member.expect("said", "hello")
     await abroadcast_to_room("tea", "next")
-    assert (await sender.event())["event"] == "next"
+    await sender.expect("next")
 
 
 @pytest.mark.parametrize("self_delivery", ["relay", "local"])
@@ -164,8 +160,9 @@ async def test_own_events_come_once(redis: RedisServer, prefix: str, self_delive
         client = await Client().come()
         for number in range(20):
             await abroadcast_to_room("tea", "count", number)
-        assert [(await client.event())["data"] for _ in range(20)] == list(range(20))
-        assert await client.receive_nothing()
+        for number in range(20):
+            await client.expect("count", number)
+        await client.expect_nothing()
 
 
 async def test_messages_are_encrypted(redis: RedisServer, prefix: str) -> None:
@@ -177,7 +174,7 @@ async def test_messages_are_encrypted(redis: RedisServer, prefix: str) -> None:
         stranger = RedisChannelLayer(hosts=[redis.url], prefix=prefix)
         await stranger.publish("tea", encode_event("forged", 1))
         await other.publish("tea", encode_event("said", 1))
-        assert (await client.event())["event"] == "said"
+        await client.expect("said")
         await other.close()
         await stranger.close()
 
@@ -212,7 +209,7 @@ async def test_client_is_kicked_by_another_process(
 ) -> None:
     client = await Client().come()
     assert await other.close_group("tea", 4403, "out") == 0  # Of that process.
-    assert (await client.receive_output(DEADLINE))["code"] == 4403
+    await client.expect_close(4403)
 
 
 async def test_client_on_its_way_in_meets_what_another_process_has_closed(
@@ -230,7 +227,7 @@ async def test_admin_closes_a_socket_of_another_process(
     (row,) = layer.registry
     close = other.close_one_now
     assert await asyncio.to_thread(close, f"{layer.node}-{row.id}", 4403)
-    assert (await client.receive_output(DEADLINE))["code"] == 4403
+    await client.expect_close(4403)
     assert not await asyncio.to_thread(close, f"{layer.node}-{row.id}", 4403)
     assert not await asyncio.to_thread(close, f"{'0' * 16}-1", 4403)
 
@@ -269,11 +266,11 @@ async def test_clients_are_told_of_a_gap(redis: RedisServer, prefix: str) -> Non
     async with default_layer(redis, prefix=prefix) as layer:
         bare, v1 = await Client().come(), await Client(is_v1=True).come()
         await cut_off(redis, layer)
-        assert await bare.event() == {"event": "missed", "data": True}
-        gap = await v1.event()
-        assert (gap["event"], gap["data"]["room"]) == ("gateway:gap", None)
-        assert gap["data"]["since"] < gap["data"]["until"]
-        assert (await v1.event())["event"] == "missed"
+        await bare.expect("missed", True)
+        gap = await v1.expect("gateway:gap")
+        assert gap["room"] is None
+        assert gap["since"] < gap["until"]
+        await v1.expect("missed")
         assert layer.relay.stats.gaps == 1
 
 
@@ -281,7 +278,7 @@ async def test_sockets_are_closed_at_a_gap(redis: RedisServer, prefix: str) -> N
     async with default_layer(redis, prefix=prefix, on_gap="close") as layer:
         client = await Client().come()
         await cut_off(redis, layer)
-        assert (await client.receive_output(DEADLINE))["code"] == 4010
+        await client.expect_close(4010)
 
 
 async def test_gap_may_be_ignored(redis: RedisServer, prefix: str) -> None:
@@ -290,7 +287,7 @@ async def test_gap_may_be_ignored(redis: RedisServer, prefix: str) -> None:
         await cut_off(redis, layer)
         await eventually(lambda: layer.relay.stats.gaps)
         await abroadcast_to_room("tea", "next")
-        assert (await client.event())["event"] == "next"
+        await client.expect("next")
 
 
 async def cut_off(redis: RedisServer, layer: RedisChannelLayer) -> None:
@@ -317,10 +314,11 @@ async def test_clients_of_a_process_hear_each_other_while_redis_is_gone() -> Non
             await gone(redis, layer)
             assert dict(layer.problems()).keys() == {"relay"}
             await abroadcast_to_room("tea", "said", 1)
-            assert (await client.event())["data"] == 1
+            await client.expect("said", 1)
             newcomer = await Client().come()
             await abroadcast_to_room("tea", "said", 2)
-            assert (await client.event())["data"] == (await newcomer.event())["data"] == 2
+            await client.expect("said", 2)
+            await newcomer.expect("said", 2)
 
 
 async def test_process_without_clients_is_told_that_it_reaches_nobody() -> None:
@@ -340,7 +338,7 @@ async def test_kick_that_does_not_reach_the_others_is_an_error_when_it_is_done_h
             await gone(redis, layer)
             with pytest.raises(RelayUnavailable):
                 await layer.close_group("tea", 4403)
-            assert (await client.receive_output(DEADLINE))["code"] == 4403
+            await client.expect_close(4403)
 
 
 async def test_client_is_answered_with_unavailable_when_its_room_is_not_heard() -> None:
@@ -349,11 +347,10 @@ async def test_client_is_answered_with_unavailable_when_its_room_is_not_heard() 
             client = await Client().come()
             redis.pause()
             try:
-                await client.send_json_to({"event": "join", "data": "coffee", "ref": 1})
-                answer = await client.event()
+                await client.emit("join", "coffee")
+                await client.expect_error("unavailable")
             finally:
                 redis.resume()
-            assert (answer["data"]["code"], answer["ref"]) == ("unavailable", 1)
 
 
 async def test_client_is_told_that_nobody_knows_whether_others_were_reached() -> None:
@@ -362,11 +359,10 @@ async def test_client_is_told_that_nobody_knows_whether_others_were_reached() ->
             client = await Client().come()
             redis.pause()
             try:
-                await client.send_json_to({"event": "say", "ref": 1})
-                answer = await client.event()
+                await client.emit("say")
+                await client.expect_error("outcome_unknown")
             finally:
                 redis.resume()
-            assert (answer["data"]["code"], answer["ref"]) == ("outcome_unknown", 1)
 
 
 async def test_client_is_closed_without_a_traceback_where_a_hook_did_not_reach_the_others(
@@ -386,8 +382,8 @@ async def test_client_is_closed_without_a_traceback_where_a_hook_did_not_reach_t
             await eventually(lambda: layer.relay.look().links == 2)
             client = Client(Announced)
             try:
-                assert (await client.connect(DEADLINE))[0]
-                assert (await client.receive_output(DEADLINE))["code"] == 1011
+                await client.connect()
+                await client.expect_close(1011)
                 await client.disconnect(timeout=DEADLINE)
             finally:
                 redis.resume()
@@ -406,8 +402,8 @@ async def test_client_that_would_not_be_heard_of_is_closed_and_may_come_back() -
             redis.pause()
             try:
                 client = Client()
-                assert (await client.connect(DEADLINE))[0]
-                assert (await client.receive_output(DEADLINE))["code"] == 1011
+                await client.connect()
+                await client.expect_close(1011)
             finally:
                 redis.resume()
             assert len(layer.registry) == 0
@@ -420,8 +416,8 @@ async def test_gap_begins_when_redis_went_and_is_told_when_it_is_back() -> None:
             await gone(redis, layer)
             await abroadcast_to_room("tea", "said")  # To this process only.
             redis.start()
-            assert (await client.event())["event"] == "said"
-            assert (await client.event())["event"] == "gateway:gap"
+            await client.expect("said")
+            await client.expect("gateway:gap")
             assert await soon(aroom_size("tea")) == 1
 
 

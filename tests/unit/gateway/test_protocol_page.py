@@ -10,9 +10,9 @@ import pytest
 from channels.testing import WebsocketCommunicator
 
 from arcly_channels.close_codes import CloseCode
+from arcly_channels.testing.waiting import DEADLINE
 from arcly_channels.wire import protocol
 from tests.documents import DOCS, blocks, section, table
-from tests.waiting import DEADLINE
 
 PAGE = DOCS / "reference" / "protocol.md"
 TEXT = PAGE.read_text(encoding="utf-8")

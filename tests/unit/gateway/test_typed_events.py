@@ -132,17 +132,17 @@ async def client(layer: LocalChannelLayer) -> AsyncIterator[Socket]:
 
 async def refusal(client: Socket, event: str, data: Any) -> list[tuple[str, str]]:
     """Return the details of the error that an event is answered with."""
-    await client.send(event, data, ref=7)
-    frame = await client.receive()
+    await client.emit(event, data, ref=7)
+    frame = await client.receive_json_from()
     assert (frame["event"], frame["data"]["code"]) == ("error", "invalid_payload")
     assert frame["ref"] == 7
     return [(each["path"], each["message"]) for each in frame["data"]["details"]]
 
 
 async def test_data_is_read_into_a_model(client: Socket) -> None:
-    await client.send("message.send", {"room": "tea", "text": "hi", "at": "2026-01-02T03:04:05Z"})
+    await client.emit("message.send", {"room": "tea", "text": "hi", "at": "2026-01-02T03:04:05Z"})
     expected = ["SendMessage", "tea", "hi", "2026-01-02 03:04:05+00:00"]
-    assert await client.receive_event() == ("sent", expected)
+    await client.expect("sent", expected)
 
 
 @pytest.mark.parametrize(
@@ -163,29 +163,27 @@ async def test_data_is_read_into_a_model(client: Socket) -> None:
 async def test_data_is_read_into_any_type(
     client: Socket, event: str, data: Any, answer: tuple[str, Any]
 ) -> None:
-    await client.send(event, data)
+    await client.emit(event, data)
     assert await client.receive_event() == answer
 
 
 async def test_models_may_hold_themselves(client: Socket) -> None:
     tree = {"name": "a", "children": [{"name": "b", "children": []}]}
-    await client.send("tree", tree)
-    assert await client.receive_event() == ("grown", tree)
+    await client.emit("tree", tree)
+    await client.expect("grown", tree)
 
 
 async def test_missing_data_is_null(client: Socket) -> None:
-    await client.send_text('{"event":"count"}')
-    assert await client.receive_event() == ("counted", None)
-    await client.send_text('{"event":"move","ref":1}')
-    details = (await client.receive())["data"]["details"]
+    await client.send_to('{"event":"count"}')
+    await client.expect("counted", None)
+    await client.send_to('{"event":"move","ref":1}')
+    details = (await client.receive_json_from())["data"]["details"]
     assert [each["path"] for each in details] == ["data"]
 
 
 async def test_handler_in_a_thread_takes_a_type_as_well(layer: LocalChannelLayer) -> None:
     async with connected(Typed.as_asgi(), subprotocols=["arcly.v1"]) as client:
-        await client.receive()
-        await client.send("in a thread", {"x": 1, "y": 2}, ref=1)
-        assert await client.receive_event() == ("gateway:reply", [1, 2])
+        assert await client.request("in a thread", {"x": 1, "y": 2}) == [1, 2]
 
 
 async def test_every_fault_is_named_with_its_path(client: Socket) -> None:
@@ -210,7 +208,7 @@ async def test_path_is_that_of_the_value(client: Socket, event: str, data: Any, 
 
 async def test_handler_does_not_run_and_the_socket_stays_open(client: Socket) -> None:
     await refusal(client, "move", "nowhere")
-    assert await client.got_nothing()
+    await client.expect_nothing()
 
 
 async def test_words_of_a_validator_are_handed_on(client: Socket) -> None:
@@ -236,16 +234,16 @@ async def test_handler_may_find_faults_of_its_own(client: Socket) -> None:
     ],
 )
 async def test_values_are_never_echoed(client: Socket, event: str, data: Any) -> None:
-    await client.send(event, data)
-    frame = await client.receive()
+    await client.emit(event, data)
+    frame = await client.receive_json_from()
     assert frame["data"]["code"] == "invalid_payload"
     assert not any(word in str(frame) for word in ("SECRET", "`S`"))
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 400])
 async def test_number_that_is_none_in_json_is_malformed(client: Socket, number: str) -> None:
-    await client.send_text(f'{{"event":"price","data":{number}}}')
-    assert (await client.receive())["data"]["code"] == "malformed"
+    await client.send_to(f'{{"event":"price","data":{number}}}')
+    await client.expect_error("malformed")
 
 
 async def test_long_names_of_fields_are_cut(client: Socket) -> None:
@@ -262,19 +260,19 @@ async def test_data_of_very_many_values_is_not_looked_at(client: Socket) -> None
 
 
 async def test_commas_in_a_text_are_no_values(client: Socket) -> None:
-    await client.send("message.send", {"room": "tea", "text": "," * 30_000})
-    assert (await client.receive())["event"] == "sent"
+    await client.emit("message.send", {"room": "tea", "text": "," * 30_000})
+    await client.expect("sent")
 
 
 async def test_untyped_events_may_have_more_values(client: Socket) -> None:
-    await client.send("anything", [1] * 30_000)
+    await client.emit("anything", [1] * 30_000)
     assert (await client.receive_event())[0] == "got"
 
 
 async def test_wrong_data_counts_against_the_rate(client: Socket) -> None:
     await refusal(client, "rated", {"x": "x"})
-    await client.send("rated", {"x": 1})
-    assert (await client.receive())["data"]["code"] == "rate_limited"
+    await client.emit("rated", {"x": 1})
+    await client.expect_error("rate_limited")
 
 
 async def test_who_may_not_send_an_event_does_not_learn_what_it_takes() -> None:
@@ -283,16 +281,16 @@ async def test_who_may_not_send_an_event_does_not_learn_what_it_takes() -> None:
         async def move(self, data: Move) -> None: ...
 
     async with connected(Guarded.as_asgi()) as client:
-        await client.send("move", {"x": "wrong"})
-        assert (await client.receive())["data"]["code"] == "forbidden"
+        await client.emit("move", {"x": "wrong"})
+        await client.expect_error("forbidden")
 
 
 async def test_failure_of_a_validator_is_a_failure_of_the_server(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with connected(Broken.as_asgi()) as client:
-        await client.send("break", {"x": 1})
-        assert (await client.receive())["data"]["code"] == "internal"
+        await client.emit("break", {"x": 1})
+        await client.expect_error("internal")
     assert "Broken.fail failed" in caplog.text
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from channels.layers import get_channel_layer
-from channels.testing import WebsocketCommunicator
 
 from arcly_channels import EventRefused, GatewayConsumer, abroadcast_to_room, subscribe
 from arcly_channels.layers import LocalChannelLayer
+from arcly_channels.testing import GatewayCommunicator
 from arcly_channels.wire import protocol
-from tests.waiting import DEADLINE
+from arcly_channels.wire.envelope import Ref
+
+pytestmark = pytest.mark.usefixtures("layer")
 
 
 class Chat(GatewayConsumer):
@@ -49,55 +49,34 @@ class Chat(GatewayConsumer):
         await self.close(4001, "enough")
 
 
-@pytest.fixture(autouse=True)
-def fresh_layer(settings: Any) -> LocalChannelLayer:
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
-    layer = get_channel_layer()
-    assert isinstance(layer, LocalChannelLayer)
-    return layer
+class Client(GatewayCommunicator):
+    """A client whose gateway may fail."""
 
+    def __init__(self, gateway: type[GatewayConsumer] = Chat, *, is_v1: bool = True) -> None:
+        offered = [protocol.SUBPROTOCOL] if is_v1 else []
+        super().__init__(gateway.as_asgi(), subprotocols=offered, raise_errors=False)
 
-class Client:
-    def __init__(self, *subprotocols: str, gateway: type[GatewayConsumer] = Chat) -> None:
-        self.socket = WebsocketCommunicator(
-            gateway.as_asgi(), "/", subprotocols=list(subprotocols) or None
-        )
+    async def __aenter__(self) -> Client:
+        await self.connect()
+        return self
 
-    async def connect(self) -> None:
-        is_accepted, _ = await self.socket.connect(timeout=DEADLINE)
-        assert is_accepted
-
-    async def send(self, event: str, data: Any = None, **more: Any) -> None:
-        await self.socket.send_json_to({"event": event, "data": data, **more})
-
-    async def text(self) -> str:
-        return str(await self.socket.receive_from(timeout=DEADLINE))
-
-    async def frame(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(await self.text())
-        return frame
-
-    async def ask(self, event: str, data: Any = None, **more: Any) -> dict[str, Any]:
-        await self.send(event, data, **more)
-        return await self.frame()
+    async def ask(self, event: str, data: Any = None, *, ref: Ref = None) -> Any:
+        """Send an event, and return the next frame."""
+        await self.emit(event, data, ref=ref)
+        return await self.receive_json_from()
 
 
 @pytest.fixture
 async def v1() -> AsyncIterator[Client]:
     """A client of `arcly.v1` that was welcomed."""
-    client = Client(protocol.SUBPROTOCOL)
-    await client.connect()
-    assert (await client.frame())["event"] == "gateway:welcome"
-    yield client
-    await client.socket.disconnect()
+    async with Client() as client:
+        yield client
 
 
 @pytest.fixture
 async def bare() -> AsyncIterator[Client]:
-    client = Client()
-    await client.connect()
-    yield client
-    await client.socket.disconnect()
+    async with Client(is_v1=False) as client:
+        yield client
 
 
 # Welcome, and bye
@@ -109,53 +88,41 @@ async def test_welcome_comes_first_and_says_what_counts(settings: Any) -> None:
             await self.emit("hello")
 
     settings.ARCLY_CHANNELS = {"MAX_ROOMS_PER_CONNECTION": 7, "RECONNECT_RATE": 1}
-    client = Client(protocol.SUBPROTOCOL, gateway=Greeting)
-    await client.connect()
-    welcome = await client.frame()
-    assert welcome["event"] == "gateway:welcome"
-    assert sorted(welcome["data"]) == ["id", "limits", "ping", "pong", "spread", "time"]
-    assert (welcome["data"]["ping"], welcome["data"]["pong"]) == (20, True)
-    assert welcome["data"]["limits"] == {"frame": 1024 * 1024, "rooms": 7}
-    assert (await client.frame())["event"] == "hello"
-    await client.socket.disconnect()
+    async with Client(Greeting) as client:
+        welcome = client.welcome
+        assert sorted(welcome) == ["id", "limits", "ping", "pong", "spread", "time"]
+        assert (welcome["ping"], welcome["pong"]) == (20, True)
+        assert welcome["limits"] == {"frame": 1024 * 1024, "rooms": 7}
+        await client.expect("hello")
 
 
 async def test_welcome_says_when_claims_end() -> None:
-    client = Client(protocol.SUBPROTOCOL)
-    client.socket.scope["claims"] = {"sub": "ann", "exp": 2**33}
-    await client.connect()
-    assert (await client.frame())["data"]["exp"] == 2**33
-    await client.socket.disconnect()
+    client = await Client().connect(claims={"sub": "ann", "exp": 2**33})
+    assert client.welcome["exp"] == 2**33
+    await client.disconnect()
 
 
-async def test_every_connection_has_an_id_of_its_own(
-    fresh_layer: LocalChannelLayer, v1: Client
-) -> None:
-    other = Client(protocol.SUBPROTOCOL)
-    await other.connect()
-    id = (await other.frame())["data"]["id"]
-    assert id.startswith(f"{fresh_layer.node}-")
-    await other.socket.disconnect()
+async def test_every_connection_has_an_id_of_its_own(layer: LocalChannelLayer, v1: Client) -> None:
+    async with Client() as other:
+        ids = {client.welcome["id"] for client in (v1, other)}
+    assert [id.startswith(f"{layer.node}-") for id in ids] == [True, True]
 
 
 async def test_bye_comes_last_and_says_what_to_do(v1: Client) -> None:
-    assert (await v1.ask("leave"))["event"] == "last"
-    assert await v1.frame() == {
-        "event": "gateway:bye",
-        "data": {"code": 4001, "reason": "enough", "reconnect": "no"},
-    }
-    assert (await v1.socket.receive_output(DEADLINE))["code"] == 4001
+    await v1.emit("leave")
+    await v1.expect("last")
+    await v1.expect_close(4001)
+    assert v1.bye == {"code": 4001, "reason": "enough", "reconnect": "no"}
 
 
-async def test_bye_passes_a_full_outbox(settings: Any, fresh_layer: LocalChannelLayer) -> None:
+async def test_bye_passes_a_full_outbox(settings: Any, layer: LocalChannelLayer) -> None:
     settings.ARCLY_CHANNELS = {"OUTBOUND_BUFFER": 1}
-    client = Client(protocol.SUBPROTOCOL)
-    await client.connect()
-    registry = fresh_layer.registry
-    for number in range(2):
-        registry.broadcast_text(str(number))  # The second finds no room and evicts.
-    texts = [await client.text() for _ in range(2)]
-    assert json.loads(texts[-1])["data"] == {
+    async with Client() as client:
+        for number in range(2):
+            layer.registry.broadcast_text(str(number))  # The second finds no room and evicts.
+        assert await client.receive_from() == "0"
+        await client.expect_close(4008)
+    assert client.bye == {
         "code": 4008,
         "reason": "too much was waiting for this client",
         "reconnect": "yes",
@@ -165,20 +132,20 @@ async def test_bye_passes_a_full_outbox(settings: Any, fresh_layer: LocalChannel
 
 
 async def test_bye_says_why_where_the_close_does_not(
-    fresh_layer: LocalChannelLayer, v1: Client, bare: Client
+    layer: LocalChannelLayer, v1: Client, bare: Client
 ) -> None:
-    fresh_layer.registry.close_all()
-    assert (await v1.frame())["data"]["reason"] == "the server restarts"
-    closes = [await client.socket.receive_output(DEADLINE) for client in (v1, bare)]
+    layer.registry.close_all()
+    assert (await v1.expect("gateway:bye"))["reason"] == "the server restarts"
+    closes = [await client.receive_output() for client in (v1, bare)]
     assert closes == [{"type": "websocket.close", "code": 1012, "reason": ""}] * 2
 
 
 async def test_bye_spreads_those_who_come_back(
-    settings: Any, fresh_layer: LocalChannelLayer, v1: Client, bare: Client
+    settings: Any, layer: LocalChannelLayer, v1: Client, bare: Client
 ) -> None:
     settings.ARCLY_CHANNELS = {"RECONNECT_RATE": 1}
-    fresh_layer.registry.close_all()
-    assert (await v1.frame())["data"]["spread"] == 2000
+    layer.registry.close_all()
+    assert (await v1.expect("gateway:bye"))["spread"] == 2000
 
 
 # Requests
@@ -189,31 +156,26 @@ async def test_may_join_that_answers_lets_nobody_in(caplog: pytest.LogCaptureFix
         async def may_join(self, room: str) -> bool:  # type: ignore[override]
             return room != "staff"
 
-    client = Client(protocol.SUBPROTOCOL, gateway=Careless)
-    await client.connect()
-    await client.frame()
-    assert (await client.ask("gateway:join", {"room": "staff"}))["data"]["code"] == "internal"
-    assert "may_join returned False: it says no by raising EventRefused" in caplog.text
-    await client.socket.disconnect()
+    async with Client(Careless) as client:
+        await client.emit("gateway:join", {"room": "staff"})
+        await client.expect_error("internal")
+        assert "may_join returned False: it says no by raising EventRefused" in caplog.text
 
 
 async def test_what_a_handler_returns_is_the_reply(v1: Client) -> None:
-    assert await v1.ask("say", "hi", ref=7) == {
-        "event": "gateway:reply",
-        "data": {"id": 9},
-        "ref": 7,
-    }
+    assert await v1.request("say", "hi") == {"id": 9}
 
 
 async def test_nothing_returned_is_an_acknowledgement(v1: Client) -> None:
-    assert (await v1.ask("shout", "hi", ref="a"))["event"] == "first"
-    assert (await v1.frame())["event"] == "shouted"
-    assert await v1.frame() == {"event": "gateway:reply", "data": None, "ref": "a"}
+    await v1.emit("shout", "hi", ref="a")
+    await v1.expect("first")
+    await v1.expect("shouted")
+    assert await v1.receive_json_from() == {"event": "gateway:reply", "data": None, "ref": "a"}
 
 
 async def test_who_asks_for_no_reply_gets_none(v1: Client) -> None:
-    await v1.send("say", "hi")
-    assert (await v1.ask("gateway:ping", ref=1))["ref"] == 1
+    await v1.emit("say", "hi")
+    await v1.expect_nothing()
 
 
 async def test_reply_that_cannot_be_written_is_an_error(v1: Client) -> None:
@@ -232,14 +194,14 @@ async def test_error_says_when_to_try_again(v1: Client) -> None:
 async def test_replies_come_in_the_order_of_requests(v1: Client) -> None:
     events = ["say", "nothing", "say", "gateway:ping", "late"]
     for ref, event in enumerate(events):
-        await v1.send(event, ref=ref)
-    assert [(await v1.frame())["ref"] for _ in events] == [0, 1, 2, 3, 4]
+        await v1.emit(event, ref=ref)
+    assert [(await v1.receive_json_from())["ref"] for _ in events] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("event", ["gateway:pong", "gateway:ping"])
 async def test_signs_of_life_need_no_answer(v1: Client, event: str) -> None:
-    await v1.send(event)
-    assert (await v1.ask("gateway:ping", ref=1))["ref"] == 1
+    await v1.emit(event)
+    await v1.expect_nothing()
 
 
 async def test_unknown_event_of_the_protocol_is_an_error(v1: Client) -> None:
@@ -257,14 +219,14 @@ async def test_client_joins_and_leaves_rooms_by_itself(v1: Client) -> None:
         "ref": 8,
     }
     await abroadcast_to_room("tea", "said", "hi")
-    assert await v1.frame() == {"event": "said", "data": "hi", "room": "tea"}
+    await v1.expect("said", "hi", room="tea")
     assert await v1.ask("gateway:leave", {"room": "tea"}, ref=9) == {
         "event": "gateway:left",
         "data": {"room": "tea"},
         "ref": 9,
     }
     await abroadcast_to_room("tea", "said", "hi")
-    assert (await v1.ask("gateway:ping", ref=1))["ref"] == 1
+    await v1.expect_nothing()
 
 
 @pytest.mark.parametrize(
@@ -285,11 +247,9 @@ async def test_room_that_cannot_be_joined_or_left(
 
 
 async def test_nobody_joins_where_the_gateway_does_not_say_who_may() -> None:
-    client = Client(protocol.SUBPROTOCOL, gateway=GatewayConsumer)
-    await client.connect()
-    await client.frame()
-    assert (await client.ask("gateway:join", {"room": "tea"}))["data"]["code"] == "forbidden"
-    await client.socket.disconnect()
+    async with Client(GatewayConsumer) as client:
+        await client.emit("gateway:join", {"room": "tea"})
+        await client.expect_error("forbidden")
 
 
 async def test_joining_twice_is_told_twice(v1: Client) -> None:
@@ -304,19 +264,19 @@ async def test_leaving_where_one_is_not_is_answered(v1: Client) -> None:
 async def test_handler_that_joins_has_the_client_told_before_its_own_reply(v1: Client) -> None:
     joined = await v1.ask("enter", "tea", ref=1)
     assert joined == {"event": "gateway:joined", "data": {"room": "tea"}}
-    assert await v1.frame() == {"event": "gateway:reply", "data": None, "ref": 1}
+    assert await v1.receive_json_from() == {"event": "gateway:reply", "data": None, "ref": 1}
 
 
 async def test_nothing_of_a_room_comes_before_joined(v1: Client) -> None:
     """However the frames of others fall among the joining and leaving."""
     for _ in range(20):
-        await v1.send("gateway:join", {"room": "tea"})
+        await v1.emit("gateway:join", {"room": "tea"})
         await abroadcast_to_room("tea", "said")
-        await v1.send("gateway:leave", {"room": "tea"})
+        await v1.emit("gateway:leave", {"room": "tea"})
         await abroadcast_to_room("tea", "said")
-    await v1.send("gateway:ping", ref=1)
+    await v1.emit("gateway:ping", ref=1)
     is_inside = False
-    while (frame := await v1.frame()).get("ref") != 1:
+    while (frame := await v1.receive_json_from()).get("ref") != 1:
         if frame["event"] in ("gateway:joined", "gateway:left"):
             is_inside = frame["event"] == "gateway:joined"
         else:
@@ -328,20 +288,21 @@ async def test_nothing_of_a_room_comes_before_joined(v1: Client) -> None:
 
 async def test_bare_clients_get_what_they_always_got(v1: Client, bare: Client) -> None:
     for client in (v1, bare):
-        await client.send("enter", "tea")
-    await v1.text()  # It has joined.
-    await bare.send("nonsense", ref=1)
-    assert await bare.text() == (
+        await client.emit("enter", "tea")
+    await v1.receive_from()  # It has joined.
+    await bare.emit("nonsense", ref=1)
+    assert await bare.receive_from() == (
         '{"event":"error","data":{"code":"unknown_event","message":"no event nonsense"},"ref":1}'
     )
-    await bare.send("say", {"text": "é"}, ref=2)
-    assert await bare.text() == '{"event":"said","data":{"text":"é"}}'
-    assert await v1.text() == '{"event":"said","data":{"text":"é"},"room":"tea"}'
+    await bare.emit("say", {"text": "é"}, ref=2)
+    assert await bare.receive_from() == '{"event":"said","data":{"text":"é"}}'
+    assert await v1.receive_from() == '{"event":"said","data":{"text":"é"},"room":"tea"}'
 
 
 @pytest.mark.parametrize("event", ["gateway:join", "gateway:leave", "gateway:ping"])
 async def test_bare_clients_have_no_events_of_the_protocol(bare: Client, event: str) -> None:
-    assert (await bare.ask(event, {"room": "tea"}))["data"]["code"] == "unknown_event"
+    await bare.emit(event, {"room": "tea"})
+    await bare.expect_error("unknown_event")
 
 
 @pytest.mark.parametrize("name", ["gateway:x", "gateway:ping"])

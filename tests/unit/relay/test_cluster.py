@@ -14,9 +14,9 @@ from arcly_channels.exceptions import RelayUnavailable
 from arcly_channels.fanout.audience import Group
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.relay.names import slot_of
+from arcly_channels.testing.waiting import eventually, soon
 from tests.redis_servers import RedisNode, RedisServer, move_slot, redis_cluster
 from tests.servers import free_port
-from tests.waiting import eventually, soon
 
 MakeLayer = Callable[..., RedisChannelLayer]
 

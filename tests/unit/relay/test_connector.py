@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 
 from arcly_channels.relay.connector import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, STEADY, Connector
 from arcly_channels.relay.link import Link
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon, turns
 from tests.unit.relay.obedient import ObedientServer
-from tests.waiting import eventually, soon, turns
-
-PassTime = Callable[[float], None]
 
 REFUSED = ConnectionRefusedError("nobody is there")
 
@@ -108,11 +107,11 @@ async def test_link_that_does_not_last_is_as_bad_as_none(
 
 
 async def test_link_that_has_lasted_is_replaced_at_once(
-    connector: Connector, server: ObedientServer, pauses: list[float], pass_time: PassTime
+    connector: Connector, server: ObedientServer, pauses: list[float], gateway_clock: Clock
 ) -> None:
     await linked(connector, server)
     await lose(connector, server)
-    pass_time(STEADY)
+    gateway_clock.jump(STEADY)
     pauses.clear()
     await lose(connector, server)
     assert pauses == []
@@ -137,22 +136,22 @@ async def test_link_that_was_lost_before_it_was_given_is_not_given(
 
 
 async def test_there_is_no_problem_before_an_attempt_has_failed(
-    connector: Connector, server: ObedientServer, pass_time: PassTime
+    connector: Connector, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     assert connector.problem is None
-    pass_time(PATIENCE)
+    gateway_clock.jump(PATIENCE)
     assert not connector.is_down
 
 
 async def test_link_is_down_once_it_was_tried_for_long_enough(
-    connector: Connector, server: ObedientServer, pass_time: PassTime, no_pauses: None
+    connector: Connector, server: ObedientServer, gateway_clock: Clock, no_pauses: None
 ) -> None:
     server.refuses = REFUSED
     connector.start()
     await eventually(lambda: connector.problem)
     assert connector.problem == "nobody is there"
     assert not connector.is_down
-    pass_time(PATIENCE)
+    gateway_clock.jump(PATIENCE)
     assert connector.is_down
     server.refuses = None
     await eventually(lambda: connector.link)

@@ -16,9 +16,9 @@ from arcly_channels.relay import home as homes
 from arcly_channels.relay.home import Home
 from arcly_channels.relay.link import Link
 from arcly_channels.relay.servers import Server
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 from tests.redis_servers import RedisServer
 from tests.unit.test_fork import succeeds_in_child
-from tests.waiting import DEADLINE, eventually, soon
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

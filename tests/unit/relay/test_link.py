@@ -11,9 +11,10 @@ import pytest
 
 from arcly_channels.relay.link import Link, Refusal, command
 from arcly_channels.relay.servers import Server
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon
 from tests.redis_servers import RedisServer
 from tests.unit.relay.obedient import ObedientServer, array
-from tests.waiting import eventually, soon
 
 
 async def linked(redis: RedisServer) -> Link:
@@ -113,10 +114,10 @@ async def test_what_is_no_redis_is_left(server: ObedientServer) -> None:
 
 
 async def test_silence_is_counted_from_the_last_byte(
-    server: ObedientServer, pass_time: Any
+    server: ObedientServer, gateway_clock: Clock
 ) -> None:
     link = await server.dial()
-    pass_time(3)
+    gateway_clock.jump(3)
     assert link.silence >= 3
     server.say(b"+PONG\r\n")
     assert link.silence < 3

@@ -18,7 +18,7 @@ from arcly_channels.relay.contract import Kind
 from arcly_channels.relay.home import Home
 from arcly_channels.relay.letters import Letter
 from arcly_channels.relay.post import Post
-from tests.waiting import DEADLINE, eventually, soon
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 
 TAKEN = 3
 """What the server says of a letter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,10 +15,9 @@ from arcly_channels.relay.contract import Kind
 from arcly_channels.relay.letters import Letter
 from arcly_channels.relay.link import command
 from arcly_channels.relay.publisher import TIMEOUT, Publisher
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon, turns
 from tests.unit.relay.obedient import ObedientServer
-from tests.waiting import eventually, soon, turns
-
-PassTime = Callable[[float], None]
 
 REFUSED = ConnectionRefusedError("nobody is there")
 TAKEN = b":1\r\n"
@@ -104,12 +103,12 @@ def written(server: ObedientServer) -> list[int]:
     return [int(words[2]) for words in server.commands]
 
 
-async def down(publisher: Publisher, server: ObedientServer, pass_time: PassTime) -> None:
+async def down(publisher: Publisher, server: ObedientServer, gateway_clock: Clock) -> None:
     """Have it be known that there is no link."""
     server.refuses = REFUSED
     publisher.connector.start()
     await eventually(lambda: publisher.connector.problem)
-    pass_time(PATIENCE)
+    gateway_clock.jump(PATIENCE)
 
 
 # Acknowledged
@@ -169,13 +168,13 @@ async def test_letter_that_is_to_come_back_is_done_when_it_has(
 
 
 async def test_letter_that_the_server_has_and_that_does_not_come_back_is_done_in_time(
-    linked: Publisher, server: ObedientServer, pass_time: PassTime, office: Office
+    linked: Publisher, server: ObedientServer, gateway_clock: Clock, office: Office
 ) -> None:
     posted = letter()
     posted.is_expected = True
     linked.post(posted)
     server.say(TAKEN)
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     await eventually(lambda: posted.is_settled)
     assert office.unknown == []
 
@@ -200,11 +199,11 @@ async def test_letter_that_the_server_refuses_has_reached_nobody(
 
 
 async def test_outcome_is_unknown_when_no_answer_comes_in_time(
-    linked: Publisher, pass_time: PassTime, office: Office
+    linked: Publisher, gateway_clock: Clock, office: Office
 ) -> None:
     (done,) = post(linked, 1)
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     with pytest.raises(LookupError, match="no answer"):
         await soon(done)
     assert office.unknown == [b"1"]
@@ -223,11 +222,11 @@ async def test_outcome_is_unknown_when_the_link_is_lost(
 
 
 async def test_outcome_is_told_once_though_the_link_is_lost_later(
-    linked: Publisher, server: ObedientServer, pass_time: PassTime, office: Office
+    linked: Publisher, server: ObedientServer, gateway_clock: Clock, office: Office
 ) -> None:
     post(linked, 1)
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     await eventually(lambda: office.unknown)
     server.wire.cut()
     await eventually(lambda: len(server.wires) == 2)
@@ -262,13 +261,13 @@ async def test_letter_waits_for_the_first_link(
 
 
 async def test_letter_that_finds_no_link_in_time_has_reached_nobody_and_never_does(
-    publisher: Publisher, server: ObedientServer, pass_time: PassTime, office: Office
+    publisher: Publisher, server: ObedientServer, gateway_clock: Clock, office: Office
 ) -> None:
     server.refuses = REFUSED
     publisher.connector.start()
     (done,) = post(publisher, 1)
     await eventually(lambda: publisher.connector.problem)
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     with pytest.raises(RelayUnavailable, match="nobody is there"):
         await soon(done)
     assert office.undelivered == [(b"1", "down")]
@@ -279,9 +278,9 @@ async def test_letter_that_finds_no_link_in_time_has_reached_nobody_and_never_do
 
 
 async def test_where_there_is_no_link_for_sure_nobody_waits(
-    publisher: Publisher, server: ObedientServer, pass_time: PassTime, office: Office
+    publisher: Publisher, server: ObedientServer, gateway_clock: Clock, office: Office
 ) -> None:
-    await down(publisher, server, pass_time)
+    await down(publisher, server, gateway_clock)
     (done,) = post(publisher, 1)
     assert done.done()
     assert office.undelivered == [(b"1", "down")]
@@ -353,13 +352,13 @@ async def test_who_can_waits_from_half_of_what_may_be_on_its_way(
 
 
 async def test_who_waits_for_too_long_is_told(
-    linked: Publisher, monkeypatch: pytest.MonkeyPatch, pass_time: PassTime
+    linked: Publisher, monkeypatch: pytest.MonkeyPatch, gateway_clock: Clock
 ) -> None:
     monkeypatch.setattr(publishing, "MAX_LETTERS", 2)
     post(linked, 1)
     waiting = asyncio.create_task(linked.room())
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     with pytest.raises(RelayUnavailable, match="too much"):
         await soon(waiting)
 
@@ -406,7 +405,7 @@ async def test_end_waits_for_the_answers(linked: Publisher, server: ObedientServ
 
 
 async def test_at_the_end_nobody_waits_for_a_letter_that_has_not_come_back(
-    linked: Publisher, server: ObedientServer, pass_time: PassTime
+    linked: Publisher, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     expected = letter(1)
     expected.is_expected, done = True, expected.done
@@ -414,7 +413,7 @@ async def test_at_the_end_nobody_waits_for_a_letter_that_has_not_come_back(
     server.say(TAKEN)
     ending = asyncio.create_task(linked.stop())
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     await soon(ending)
     assert done is not None
     assert done.result() == 1
@@ -447,25 +446,27 @@ async def test_end_waits_for_the_first_link(publisher: Publisher, server: Obedie
 
 
 async def test_end_does_not_wait_for_a_server_that_says_nothing(
-    linked: Publisher, pass_time: PassTime, office: Office
+    linked: Publisher, gateway_clock: Clock, office: Office
 ) -> None:
     (done,) = post(linked, 1)
     ending = asyncio.create_task(linked.stop())
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     await soon(ending)
     assert isinstance(done.exception(), LookupError)
     assert office.unknown == [b"1"]
 
 
 async def test_at_the_end_nobody_waits_for_a_letter_that_was_not_written(
-    publisher: Publisher, server: ObedientServer, pass_time: PassTime
+    publisher: Publisher, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     server.refuses = REFUSED
     publisher.connector.start()
     (done,) = post(publisher, 1)
     await eventually(lambda: publisher.connector.problem)
-    pass_time(PATIENCE - 0.001)  # The time of the letter is not over, nor is the link down.
+    gateway_clock.jump(
+        PATIENCE - 0.001
+    )  # The time of the letter is not over, nor is the link down.
     await publisher.stop()
     with pytest.raises(RelayUnavailable):
         await soon(done)

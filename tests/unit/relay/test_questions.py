@@ -13,9 +13,8 @@ from arcly_channels.fanout.audience import EVERYONE
 from arcly_channels.relay import questions
 from arcly_channels.relay.contract import Destination, Kind, Node
 from arcly_channels.relay.questions import TIMEOUT, Questions
-from tests.waiting import eventually, soon, turns
-
-PassTime = Callable[[float], None]
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon, turns
 
 
 class Street:
@@ -93,38 +92,38 @@ async def test_answers_belong_to_their_question(street: Street) -> None:
 # No answer
 
 
-async def unanswered(asking: Questions, pass_time: PassTime) -> RelayUnanswered:
+async def unanswered(asking: Questions, gateway_clock: Clock) -> RelayUnanswered:
     asked = asyncio.create_task(ask(asking))
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     with pytest.raises(RelayUnanswered) as raised:
         await asked
     return raised.value
 
 
-async def test_who_does_not_answer_in_time_is_missing(street: Street, pass_time: PassTime) -> None:
+async def test_who_does_not_answer_in_time_is_missing(street: Street, gateway_clock: Clock) -> None:
     asking = street.add("one", never)
     street.add("two", double)
     silent = street.add("three", never)
     street.beyond = 1  # It is gone, and Redis does not know yet.
-    error = await unanswered(asking, pass_time)
+    error = await unanswered(asking, gateway_clock)
     assert (error.answers, error.missing) == ([["size", 8]], 2)
     await silent.stop()
 
 
 async def test_who_fails_to_answer_is_missing_and_tells_its_own_log(
-    street: Street, pass_time: PassTime, caplog: pytest.LogCaptureFixture
+    street: Street, gateway_clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = street.add("one", never)
     street.add("two", fail)
-    assert (await unanswered(asking, pass_time)).missing == 1
+    assert (await unanswered(asking, gateway_clock)).missing == 1
     assert "LookupError" in caplog.text
 
 
-async def test_answer_that_is_too_late_is_nobodys(street: Street, pass_time: PassTime) -> None:
+async def test_answer_that_is_too_late_is_nobodys(street: Street, gateway_clock: Clock) -> None:
     asking = street.add("one", never)
     silent = street.add("two", never)
-    await unanswered(asking, pass_time)
+    await unanswered(asking, gateway_clock)
     asking.take_answer([1, "late"])
     await silent.stop()
 

@@ -17,12 +17,11 @@ from arcly_channels.relay.contract import Gap, Kind, Node, Parcel
 from arcly_channels.relay.redis import RedisRelay
 from arcly_channels.relay.servers import servers_of
 from arcly_channels.relay.subscriber import LINGER, TIMEOUT
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon, turns
 from arcly_channels.wire.envelope import Frame
 from tests.redis_servers import RedisServer
 from tests.servers import free_port
-from tests.waiting import eventually, soon, turns
-
-PassTime = Callable[[float], None]
 
 
 class Half:
@@ -217,7 +216,7 @@ async def test_local_half_that_fails_elsewhere_is_counted_and_the_next_is_done(
 
 
 async def test_local_halves_that_fail_again_and_again_are_logged_once_a_second(
-    make: MakeProcess, caplog: pytest.LogCaptureFixture, pass_time: PassTime
+    make: MakeProcess, caplog: pytest.LogCaptureFixture, gateway_clock: Clock
 ) -> None:
     one, two = make(), make()
     await two.join("group")
@@ -230,7 +229,7 @@ async def test_local_halves_that_fail_again_and_again_are_logged_once_a_second(
         await eventually(lambda: two.relay.look().dropped["failed"] == before + number)
 
     await let_fail(50)
-    pass_time(1)
+    gateway_clock.jump(1)
     await let_fail(1)
     assert [each.args for each in caplog.records] == [("MESSAGE", 0), ("MESSAGE", 49)]
 
@@ -311,19 +310,19 @@ async def test_who_has_another_key_is_not_heard(make: MakeProcess) -> None:
 
 
 async def test_group_is_heard_for_as_long_as_it_has_members(
-    make: MakeProcess, redis: RedisServer, pass_time: PassTime
+    make: MakeProcess, redis: RedisServer, gateway_clock: Clock
 ) -> None:
     one = make()
     await one.join("group")
     assert subscribers(redis, one, "group") == 1
     one.leave("group")
     await turns()
-    pass_time(LINGER)
+    gateway_clock.jump(LINGER)
     await eventually(lambda: subscribers(redis, one, "group") == 0)
 
 
 async def test_groups_are_let_go_of_that_were_emptied_when_there_was_no_loop(
-    make: MakeProcess, redis: RedisServer, pass_time: PassTime
+    make: MakeProcess, redis: RedisServer, gateway_clock: Clock
 ) -> None:
     one = make()
     await one.join("before")
@@ -332,12 +331,12 @@ async def test_groups_are_let_go_of_that_were_emptied_when_there_was_no_loop(
     await one.join("after")
     one.leave("after")
     await turns()
-    pass_time(LINGER)
+    gateway_clock.jump(LINGER)
     await eventually(lambda: subscribers(redis, one, "after") == 0)
 
 
 async def test_groups_are_let_go_of_that_two_threads_have_emptied_at_a_time(
-    make: MakeProcess, pass_time: PassTime
+    make: MakeProcess, gateway_clock: Clock
 ) -> None:
     class Raced(deque[str]):
         """Has another thread come between, when one has put the first into it."""
@@ -355,12 +354,12 @@ async def test_groups_are_let_go_of_that_two_threads_have_emptied_at_a_time(
     one.relay._emptied = Raced()
     one.leave("first")
     await turns()
-    pass_time(LINGER)
+    gateway_clock.jump(LINGER)
     await eventually(lambda: one.relay.look().subscriptions == before)
 
 
 async def test_topics_of_several_servers_are_followed_all_or_none(
-    make: MakeProcess, redis: RedisServer, pass_time: PassTime
+    make: MakeProcess, redis: RedisServer, gateway_clock: Clock
 ) -> None:
     with RedisServer() as silent:
         one = make(redis.url, silent.url)
@@ -370,12 +369,12 @@ async def test_topics_of_several_servers_are_followed_all_or_none(
         silent.pause()
         following = asyncio.create_task(one.relay.follow(*(f"group-{each}" for each in range(20))))
         await eventually(lambda: redis.ask("PUBSUB", "CHANNELS", "*:g:group-*"))
-        pass_time(TIMEOUT)
+        gateway_clock.jump(TIMEOUT)
         with pytest.raises(RelayUnavailable):
             await soon(following)
         silent.resume()
         await turns()
-        pass_time(LINGER)
+        gateway_clock.jump(LINGER)
         await eventually(lambda: one.relay.look().subscriptions == before)
 
 
@@ -394,7 +393,7 @@ async def test_relay_that_has_ended_begins_again(make: MakeProcess, redis: Redis
 
 
 async def test_what_is_heard_is_heard_again_after_the_end_and_that_is_a_gap(
-    make: MakeProcess, pass_time: PassTime
+    make: MakeProcess, gateway_clock: Clock
 ) -> None:
     one, two = make(), make()
     await one.join("group")
@@ -402,7 +401,7 @@ async def test_what_is_heard_is_heard_again_after_the_end_and_that_is_a_gap(
     await soon(one.relay.follow())
     await two.send("group", 1)
     await eventually(lambda: one.half.parcels == [message("group", 1)])
-    pass_time(1)
+    gateway_clock.jump(1)
     await eventually(lambda: one.half.gaps)
     assert "event loop" in one.half.gaps[0].why
 

@@ -11,9 +11,9 @@ from redis.asyncio import Connection, ConnectionPool, SSLConnection, UnixDomainS
 from redis.asyncio.connection import AbstractConnection
 
 from arcly_channels.relay.servers import CONNECT_TIMEOUT, Server, nodes_of, servers_of
+from arcly_channels.testing.waiting import soon
 from tests.redis_servers import MASTER, RedisReplica, RedisSentinel, RedisServer
 from tests.servers import free_port
-from tests.waiting import soon
 
 
 def pool_of(host: Any) -> ConnectionPool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,11 +13,10 @@ from arcly_channels.relay.connector import PATIENCE
 from arcly_channels.relay.servers import Server
 from arcly_channels.relay.subscriber import BATCH, LINGER, TIMEOUT, Subscriber
 from arcly_channels.relay.topics import CLASSIC, Hearing
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon, turns
 from tests.redis_servers import RedisServer
 from tests.unit.relay.obedient import ObedientServer, array
-from tests.waiting import eventually, soon, turns
-
-PassTime = Callable[[float], None]
 
 REFUSED = ConnectionRefusedError("nobody is there")
 
@@ -80,8 +79,8 @@ async def followed(subscriber: Subscriber, server: ObedientServer, *names: bytes
     await soon(following)
 
 
-async def let_linger(pass_time: PassTime) -> None:
-    pass_time(LINGER)
+async def let_linger(gateway_clock: Clock) -> None:
+    gateway_clock.jump(LINGER)
     await asyncio.sleep(0.001)  # The timer of the loop has its turn.
     await turns()
 
@@ -153,27 +152,27 @@ async def test_topics_of_a_turn_are_subscribed_to_in_batches(
 
 
 async def test_who_follows_is_told_when_the_server_does_not_answer(
-    subscriber: Subscriber, server: ObedientServer, office: Office, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, office: Office, gateway_clock: Clock
 ) -> None:
     following = asyncio.create_task(subscriber.follow([b"one"]))
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     with pytest.raises(RelayUnavailable):
         await soon(following)
     confirm(server, b"subscribe", b"one")
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert told(server, b"UNSUBSCRIBE") == [b"one"]  # Nothing is pinned.
 
 
 async def test_who_follows_no_more_pins_nothing(
-    subscriber: Subscriber, server: ObedientServer, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     following = asyncio.create_task(subscriber.follow([b"one"]))
     await turns()
     following.cancel()
     await asyncio.wait([following])
     confirm(server, b"subscribe", b"one")
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert told(server, b"UNSUBSCRIBE") == [b"one"]
 
 
@@ -207,13 +206,13 @@ async def test_server_that_refuses_is_left_and_told_of(
 
 
 async def test_where_there_is_no_link_for_sure_nobody_waits_and_it_is_a_gap(
-    server: ObedientServer, office: Office, pass_time: PassTime, no_pauses: None
+    server: ObedientServer, office: Office, gateway_clock: Clock, no_pauses: None
 ) -> None:
     server.refuses = REFUSED
     subscriber = office.make(server)
     subscriber.start()
     await eventually(lambda: subscriber.connector.problem)
-    pass_time(PATIENCE)
+    gateway_clock.jump(PATIENCE)
     began = time.time()
     await soon(subscriber.follow([b"one"]))
     server.refuses = None
@@ -258,7 +257,7 @@ async def test_links_that_are_lost_before_all_is_heard_are_the_same_gap(
 
 
 async def test_gap_begins_with_the_last_message_where_that_was_sent_long_ago(
-    subscriber: Subscriber, server: ObedientServer, office: Office, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, office: Office, gateway_clock: Clock
 ) -> None:
     await followed(subscriber, server, b"one")
     subscriber.last_sent = sent_at = time.time()  # Whoever reads it may do so much later.
@@ -295,60 +294,60 @@ async def test_redis_that_cuts_a_link_is_heard_again(redis: RedisServer, office:
 
 
 async def test_topic_that_nobody_wants_is_let_go_of_a_while_later(
-    subscriber: Subscriber, server: ObedientServer, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     await followed(subscriber, server, b"one")
     subscriber.unfollow([b"one"])
     await turns()
     assert told(server, b"UNSUBSCRIBE") == []
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert told(server, b"UNSUBSCRIBE") == [b"one"]
     confirm(server, b"unsubscribe", b"one")
     assert len(subscriber) == 0
 
 
 async def test_topic_that_is_wanted_stays_without_a_pin(
-    subscriber: Subscriber, server: ObedientServer, office: Office, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, office: Office, gateway_clock: Clock
 ) -> None:
     await followed(subscriber, server, b"one")
     office.wanted.add(b"one")
     subscriber.unfollow([b"one"])
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert told(server, b"UNSUBSCRIBE") == []
     office.wanted.clear()
     subscriber.look_at(b"one")
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert told(server, b"UNSUBSCRIBE") == [b"one"]
 
 
 async def test_topic_that_one_of_two_follows_stays(
-    subscriber: Subscriber, server: ObedientServer, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     await followed(subscriber, server, b"one")
     await soon(subscriber.follow([b"one"]))
     subscriber.unfollow([b"one"])
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert told(server, b"UNSUBSCRIBE") == []
 
 
 async def test_who_leaves_and_comes_back_costs_nothing(
-    subscriber: Subscriber, server: ObedientServer, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     await followed(subscriber, server, b"one")
     written = len(server.wire.written)
     for _ in range(5):
         subscriber.unfollow([b"one"])
         await soon(subscriber.follow([b"one"]))
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert len(server.wire.written) == written
 
 
 async def test_who_comes_back_while_a_topic_is_let_go_of_waits_until_it_is_heard_again(
-    subscriber: Subscriber, server: ObedientServer, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     await followed(subscriber, server, b"one")
     subscriber.unfollow([b"one"])
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     following = asyncio.create_task(subscriber.follow([b"one"]))
     await turns()
     confirm(server, b"unsubscribe", b"one")
@@ -360,35 +359,35 @@ async def test_who_comes_back_while_a_topic_is_let_go_of_waits_until_it_is_heard
 
 
 async def test_topics_are_let_go_of_in_batches(
-    subscriber: Subscriber, server: ObedientServer, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     names = [b"topic-%d" % number for number in range(BATCH + 1)]
     await followed(subscriber, server, *names)
     subscriber.unfollow(names)
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     ends = [words for words in server.commands if words[0] == b"UNSUBSCRIBE"]
     assert [len(words) - 1 for words in ends] == [BATCH, 1]
 
 
 async def test_topic_that_is_heard_without_waiting_lasts_as_long_as_it_is_wanted(
-    subscriber: Subscriber, server: ObedientServer, office: Office, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, office: Office, gateway_clock: Clock
 ) -> None:
     office.wanted.add(b"one")
     subscriber.hear(b"one")
     await turns()
     confirm(server, b"subscribe", b"one")
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     assert told(server, b"UNSUBSCRIBE") == []
 
 
 async def test_topic_that_is_pinned_for_ever_is_heard_by_each_link(
-    subscriber: Subscriber, server: ObedientServer, pass_time: PassTime
+    subscriber: Subscriber, server: ObedientServer, gateway_clock: Clock
 ) -> None:
     subscriber.pin_for_ever(b"one")
     await turns()
     confirm(server, b"subscribe", b"one")
     subscriber.look_at(b"one")
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     await lose_link(subscriber, server)
     assert told(server, b"SUBSCRIBE") == [b"one"]
 
@@ -519,18 +518,18 @@ async def test_who_follows_a_topic_that_moves_is_told_when_it_is_heard_there(
 async def test_who_follows_a_topic_that_moves_and_is_not_heard_pins_nothing(
     subscriber: Subscriber,
     other: tuple[Subscriber, ObedientServer],
-    pass_time: PassTime,
+    gateway_clock: Clock,
 ) -> None:
     there, _ = other
     following = asyncio.create_task(subscriber.follow([b"one"]))
     await turns()
     subscriber.move_out(lambda name: there, since=3.0)
     await turns()
-    pass_time(TIMEOUT)
+    gateway_clock.jump(TIMEOUT)
     with pytest.raises(RelayUnavailable):
         await soon(following)
     confirm(other[1], b"subscribe", b"one")
-    await let_linger(pass_time)
+    await let_linger(gateway_clock)
     confirm(other[1], b"unsubscribe", b"one")
     assert len(there) == 0
 

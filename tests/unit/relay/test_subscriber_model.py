@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from arcly_channels.relay.subscriber import LINGER, Subscriber
 from arcly_channels.relay.topics import CLASSIC, Hearing
+from arcly_channels.testing.waiting import turns
 from tests.unit.relay.obedient import ObedientServer, array
-from tests.waiting import turns
 
 NAMES = [b"one", b"two"]
 STEPS = (

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from arcly_channels.relay.names import SLOTS
 from arcly_channels.relay.servers import Server
 from arcly_channels.relay.topology import INTERVAL, PAUSE, TIMEOUT, NodeAddress, Owners, Topology
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, turns
 from tests.unit.relay.obedient import ObedientServer, bulk
-from tests.waiting import eventually, turns
-
-PassTime = Callable[[float], None]
 
 HERE, THERE = NodeAddress("one", 7000), NodeAddress("two", 7001)
 
@@ -65,8 +64,8 @@ BEFORE = slots((0, SLOTS - 1, b"one", 7000))
 AFTER = slots((0, 99, b"one", 7000), (100, SLOTS - 1, b"two", 7001))
 
 
-async def let_pass(pass_time: PassTime, seconds: float) -> None:
-    pass_time(seconds)
+async def let_pass(gateway_clock: Clock, seconds: float) -> None:
+    gateway_clock.jump(seconds)
     await asyncio.sleep(0.001)  # The timer of the loop has its turn.
     await turns()
 
@@ -84,17 +83,17 @@ async def test_owners_are_learned(
 
 
 async def test_it_is_asked_again_now_and_then_and_at_once_in_doubt(
-    topology: Topology, server: ObedientServer, learned: list[Owners], pass_time: PassTime
+    topology: Topology, server: ObedientServer, learned: list[Owners], gateway_clock: Clock
 ) -> None:
     server.say(BEFORE)
     await turns()
-    await let_pass(pass_time, PAUSE)
+    await let_pass(gateway_clock, PAUSE)
     assert len(server.commands) == 1
-    await let_pass(pass_time, INTERVAL)
+    await let_pass(gateway_clock, INTERVAL)
     assert len(server.commands) == 2
     server.say(BEFORE)
     await turns()
-    await let_pass(pass_time, PAUSE)
+    await let_pass(gateway_clock, PAUSE)
     topology.doubt()
     await turns()
     assert server.commands == [[b"CLUSTER", b"SLOTS"]] * 3
@@ -111,26 +110,26 @@ async def test_time_of_the_last_answer_is_known(topology: Topology, server: Obed
 
 
 async def test_node_that_knows_nothing_new_in_doubt_is_left(
-    topology: Topology, server: ObedientServer, node: Node, pass_time: PassTime
+    topology: Topology, server: ObedientServer, node: Node, gateway_clock: Clock
 ) -> None:
     server.say(AFTER)
     await turns()
-    await let_pass(pass_time, PAUSE)
+    await let_pass(gateway_clock, PAUSE)
     topology.doubt()
     await turns()
     server.say(AFTER)
     await turns()
     topology.doubt()
-    await let_pass(pass_time, PAUSE)
+    await let_pass(gateway_clock, PAUSE)
     assert len(server.wires) == 2
 
 
 async def test_node_that_does_not_answer_is_left(
-    topology: Topology, server: ObedientServer, pass_time: PassTime
+    topology: Topology, server: ObedientServer, gateway_clock: Clock
 ) -> None:
-    await let_pass(pass_time, TIMEOUT)
+    await let_pass(gateway_clock, TIMEOUT)
     assert topology.problem == "TimeoutError"
-    await let_pass(pass_time, PAUSE)
+    await let_pass(gateway_clock, PAUSE)
     await eventually(lambda: len(server.wires) == 2)
     server.say(BEFORE)
     await eventually(lambda: topology.problem is None)

@@ -14,8 +14,8 @@ from channels.exceptions import ChannelFull
 
 from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.layers.redis import SELF_DELIVERY
+from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 from tests.redis_servers import RedisServer
-from tests.waiting import DEADLINE, eventually, soon
 
 MakeLayer = Callable[..., RedisChannelLayer]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 
 from arcly_channels.layers import closings as module
 from arcly_channels.layers.closings import Closings
+from arcly_channels.testing import Clock
 
 
 def test_closing_is_found_by_any_of_the_groups() -> None:
@@ -20,20 +20,20 @@ def test_closing_is_found_by_any_of_the_groups() -> None:
     assert closings.since(start, ["a", "c"]) is None
 
 
-def test_closing_before_the_start_does_not_count(pass_time: Callable[[float], None]) -> None:
+def test_closing_before_the_start_does_not_count(gateway_clock: Clock) -> None:
     closings = Closings()
     closings.note("a", 4401, "")
-    pass_time(1)
+    gateway_clock.jump(1)
     assert closings.since(time.monotonic(), ["a"]) is None
 
 
-def test_closing_is_forgotten_after_a_minute(pass_time: Callable[[float], None]) -> None:
+def test_closing_is_forgotten_after_a_minute(gateway_clock: Clock) -> None:
     closings, start = Closings(), time.monotonic()
     closings.note("a", 4401, "")
-    pass_time(59)
+    gateway_clock.jump(59)
     closings.note("b", 4401, "")
     assert closings.since(start, ["a"])
-    pass_time(2)
+    gateway_clock.jump(2)
     closings.note("c", 4401, "")
     assert closings.since(start, ["a"]) is None
     assert closings.since(start, ["b"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,9 +16,10 @@ from arcly_channels.session.drain import Drain, Plan
 from arcly_channels.session.guard import Guard, Policy
 from arcly_channels.session.limits import places
 from arcly_channels.session.session import Session
+from arcly_channels.testing import Clock
+from arcly_channels.testing.waiting import eventually, soon
 from tests.gateways import Recorded, connected
 from tests.unit.session.test_session import Application, Wire, allow
-from tests.waiting import eventually, soon
 
 
 class Chat(Recorded):
@@ -125,12 +125,12 @@ async def test_everybody_is_drained_once_however_many_ask(layer: LocalChannelLay
 
 
 async def test_others_get_their_turns_while_many_are_told(
-    layer: LocalChannelLayer, pass_time: Callable[[float], None]
+    layer: LocalChannelLayer, gateway_clock: Clock
 ) -> None:
     class Slow(Someone):
         def shut_down(self) -> None:
             super().shut_down()
-            pass_time(0.001)
+            gateway_clock.jump(0.001)
 
     everybody = [Slow(layer) for _ in range(12)]
     draining = asyncio.ensure_future(drain_of(*everybody).run())
@@ -229,9 +229,8 @@ async def test_every_bye_advises_by_the_number_at_the_beginning(
     ):
         await soon(drain.run())
         for socket in (one, other):
-            assert (await socket.receive_event())[0] == "gateway:welcome"
-            byes.append(await socket.receive_event())
-    assert [(event, bye["spread"]) for event, bye in byes] == [("gateway:bye", 2000)] * 2
+            byes.append(await socket.expect("gateway:bye"))
+    assert [bye["spread"] for bye in byes] == [2000] * 2
 
 
 @pytest.mark.usefixtures("short")
@@ -240,10 +239,10 @@ async def test_handler_that_is_cut_off_is_no_failure(
 ) -> None:
     caplog.set_level(logging.ERROR)  # On a slow machine there are warnings.
     async with connected(chat.as_asgi()) as socket:
-        await socket.send("work")
-        assert await socket.receive_event() == ("working", None)
+        await socket.emit("work")
+        await socket.expect("working", None)
         await soon(drain.run())
-        assert await socket.receive_close() == 1012
+        await socket.expect_close(1012)
         await socket.ended()
     assert (chat.disconnects, caplog.text) == ([1012], "")
 

@@ -1,4 +1,4 @@
-"""Waiting for an event, with a deadline instead of a fixed sleep."""
+"""Waiting for a fact, with a deadline instead of a fixed sleep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 DEADLINE = 10.0
-"""Seconds after which a test gives up; far more than anything here takes."""
+"""Seconds after which a test gives up; far more than anything takes that is to happen."""
 
 
 async def soon(awaitable: Awaitable[T]) -> T:
@@ -20,9 +20,10 @@ async def soon(awaitable: Awaitable[T]) -> T:
 
 async def eventually(fact: Callable[[], object]) -> None:
     """Return once `fact()` holds, letting the event loop run; fail at the deadline."""
-    deadline = time.perf_counter() + DEADLINE
+    deadline = time.perf_counter() + DEADLINE  # Which no test moves.
     while not fact():  # What is watched here cannot set an event.
-        assert time.perf_counter() < deadline, "it did not happen in time"
+        if time.perf_counter() > deadline:
+            raise AssertionError("it did not happen in time")
         await asyncio.sleep(0.001)
 
 
