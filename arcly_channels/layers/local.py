@@ -19,8 +19,8 @@ ADVICE = ", or say strict=False in the layer's CONFIG if there will only ever be
 class LocalChannelLayer(GatewayLayer):
     """A complete channel layer within one process, with the `groups` and `flush` extensions.
 
-    Every method may be called from any thread or event loop, and wakes receivers in theirs. Those of
-    the Channels specification are for everybody, the others for gateways. In settings:
+    Every method may be called from any thread or event loop, and wakes receivers in theirs. Those
+    of the Channels specification are for everybody, the others for gateways. In settings:
 
         CHANNEL_LAYERS = {"default": {"BACKEND": "arcly_channels.layers.LocalChannelLayer"}}
 
