@@ -13,6 +13,7 @@ from asgiref.sync import iscoroutinefunction
 from arcly_channels.gateway.handling import Terms
 from arcly_channels.gateway.hints import data_hint, payload_of, place_of, reply_hint
 from arcly_channels.identity.claims import Access
+from arcly_channels.wire.envelope import Event
 from arcly_channels.wire.protocol import RESERVED
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class Subscription:
     """What reads the data for it; None where that is the JSON that was parsed."""
     reply: Payload | None = None
     """What writes what it returns; None where that is written as events are."""
+
+    def data_of(self, event: Event) -> Any:
+        """Return an event's data as the handler takes it; raise `InvalidPayload` if it is not."""
+        return event.data if self.payload is None else self.payload.read(event)
 
 
 def subscribe(

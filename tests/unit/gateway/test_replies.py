@@ -113,7 +113,7 @@ async def test_wrong_reply_is_an_error_in_development(
 async def test_wrong_reply_is_sent_in_production(
     client: Socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arcly_channels.gateway.consumer.is_under_development", lambda: False)
+    monkeypatch.setattr("arcly_channels.gateway.answers.is_under_development", lambda: False)
     assert await reply(client, "number", "3") == ("gateway:reply", "3")
 
 

@@ -96,6 +96,9 @@ class Typed(GatewayConsumer):
     async def ids(self, data: dict[str, uuid.UUID]) -> None:
         await self.emit("identified", list(data))
 
+    @subscribe("price")
+    async def price(self, data: float) -> None: ...
+
     @subscribe("numbers")
     async def numbers(self, data: list[int]) -> None:
         await self.emit("summed", sum(data))
@@ -239,6 +242,12 @@ async def test_values_are_never_echoed(client: Socket, event: str, data: Any) ->
     assert not any(word in str(frame) for word in ("SECRET", "`S`"))
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 400])
+async def test_number_that_is_none_in_json_is_malformed(client: Socket, number: str) -> None:
+    await client.send_text(f'{{"event":"price","data":{number}}}')
+    assert (await client.receive())["data"]["code"] == "malformed"
+
+
 async def test_long_names_of_fields_are_cut(client: Socket) -> None:
     details = await refusal(client, "ids", {"k" * 10_000: 1})
     assert len(details[0][0]) < 100
@@ -249,16 +258,16 @@ async def test_so_many_faults_are_counted_only(client: Socket) -> None:
 
 
 async def test_data_of_very_many_values_is_not_looked_at(client: Socket) -> None:
-    assert await refusal(client, "numbers", [1] * 60_000) == [("data", "more than 50000 values")]
+    assert await refusal(client, "numbers", [1] * 30_000) == [("data", "more than 20000 values")]
 
 
 async def test_commas_in_a_text_are_no_values(client: Socket) -> None:
-    await client.send("message.send", {"room": "tea", "text": "," * 60_000})
+    await client.send("message.send", {"room": "tea", "text": "," * 30_000})
     assert (await client.receive())["event"] == "sent"
 
 
 async def test_untyped_events_may_have_more_values(client: Socket) -> None:
-    await client.send("anything", [1] * 60_000)
+    await client.send("anything", [1] * 30_000)
     assert (await client.receive_event())[0] == "got"
 
 
