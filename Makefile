@@ -1,5 +1,5 @@
-# make demo | demo-cluster | pictures | test | drain | faults | check | docs | bench | format | clean. Each makes the virtual
-# environment when it is missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
+# make demo | demo-cluster | examples | pictures | test | drain | faults | check | docs | bench | format | clean. Each
+# makes the virtual environment when it is missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
 # `make docs` builds the site of the documentation into build/site.
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster pictures test drain faults check check-js docs bench format clean
+.PHONY: demo demo-cluster examples pictures test drain faults check check-js docs bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ demo: $(DEMO_READY)
 
 demo-cluster: $(DEMO_READY)
 	@$(BIN)/python -m demo_project.cluster $(PORT)
+
+examples: $(READY)
+	@$(BIN)/python -m examples prepare
+	@$(BIN)/python -m examples runserver $(PORT)
 
 pictures: $(READY)
 	$(BIN)/python -m pytest -m long tests/browser/test_pictures.py
@@ -66,4 +70,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 build *.egg-info
+	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 examples/db.sqlite3 build *.egg-info
