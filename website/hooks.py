@@ -1,6 +1,7 @@
-"""What MkDocs makes of the repository: README and changelog are pages, and links to code are names.
+"""What MkDocs makes of the repository: READMEs and changelog are pages, and links to code names.
 
-The pages are written for GitHub as well, where a link may lead to any file of the repository.
+The pages are written for GitHub as well, where a link may lead to any file of the repository. A
+link that is a line by itself becomes the text of its file.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
+OUTSIDE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "examples/README.md": "how-to/examples.md",
+}
 """Files outside docs/ that are pages, and how those are called."""
 
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+_LISTING = re.compile(r"^\[(\S+\.(\w+))\]\(\1\)$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -35,6 +41,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def _relinked(text: str, source: str, page: str) -> str:
     """Return the text of a file of the repository, with its links as the page needs them."""
 
+    def show(link: re.Match[str]) -> str:
+        code = (ROOT / dirname(source) / link[1]).read_text(encoding="utf-8")
+        return f'```{link[2]} title="{link[1]}"\n{code}```'
+
     def relink(link: re.Match[str]) -> str:
         label, target, anchor = link[1], link[2], link[3] or ""
         path = normpath(join(dirname(source), target))
@@ -45,4 +55,4 @@ def _relinked(text: str, source: str, page: str) -> str:
             return f"{label} (`{path}`)"
         return f"[{label}]({relpath(inside, dirname(page) or '.')}{anchor})"
 
-    return _LINK.sub(relink, text)
+    return _LINK.sub(relink, _LISTING.sub(show, text))
