@@ -1,4 +1,4 @@
-# make demo | demo-cluster | pictures | test | drain | faults | tutorial | check | docs | reference | bench | dist | check-dist
+# make demo | demo-cluster | examples | pictures | test | drain | faults | tutorial | check | docs | reference | bench | dist | check-dist
 # | format | clean. Each makes the virtual environment when it is missing; the demos install only what they need, and take
 # another port with `make demo PORT=8001`. `make docs` builds the site of the documentation into build/site, `make reference`
 # writes into docs/reference what the code says, and `make dist` a release into dist.
@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster pictures test drain faults tutorial check check-js docs reference bench dist check-dist format clean
+.PHONY: demo demo-cluster examples pictures test drain faults tutorial check check-js docs reference bench dist check-dist format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,10 @@ demo: $(DEMO_READY)
 
 demo-cluster: $(DEMO_READY)
 	@$(BIN)/python -m demo_project.cluster $(PORT)
+
+examples: $(READY)
+	@$(BIN)/python -m examples prepare
+	@$(BIN)/python -m examples runserver $(PORT)
 
 pictures: $(READY)
 	$(BIN)/python -m pytest -m long tests/browser/test_pictures.py
@@ -81,4 +85,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 build dist *.egg-info
+	rm -rf $(VENV) .venv-channels-redis tests/js/node_modules db.sqlite3 examples/db.sqlite3 build dist *.egg-info

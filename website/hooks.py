@@ -1,7 +1,8 @@
-"""What MkDocs makes of the repository: README and changelog are pages, and links to code are names.
+"""What MkDocs makes of the repository: READMEs and changelog are pages, and links to code names.
 
-The pages are written for GitHub as well, where a link may lead to any file of the repository. Each
-is in the site as Markdown, too, at its own path, and `llms.txt` says what is where (llmstxt.org).
+The pages are written for GitHub as well, where a link may lead to any file of the repository. A
+link that is a line by itself becomes the text of its file. Each page is in the site as Markdown,
+too, at its own path, and `llms.txt` says what is where (llmstxt.org).
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import AnchorLink
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
+OUTSIDE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "examples/README.md": "how-to/examples.md",
+}
 """Files outside docs/ that are pages, and how those are called."""
 
 FIRST, REST = "index.md", "Start"
@@ -30,6 +35,7 @@ _NAME = re.compile(r"(?<=<td><code>)\w+(?=</code>)")
 """What a row of a table is about: on a phone, a long name is broken where it has an underscore."""
 
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+_LISTING = re.compile(r"^\[(\S+\.(\w+))\]\(\1\)$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -113,6 +119,10 @@ def _sections(pages: list[Page]) -> Iterator[str]:
 def _relinked(text: str, source: str, page: str) -> str:
     """Return the text of a file of the repository, with its links as the page needs them."""
 
+    def show(link: re.Match[str]) -> str:
+        code = (ROOT / dirname(source) / link[1]).read_text(encoding="utf-8")
+        return f'```{link[2]} title="{link[1]}"\n{code}```'
+
     def relink(link: re.Match[str]) -> str:
         label, target, anchor = link[1], link[2], link[3] or ""
         path = normpath(join(dirname(source), target))
@@ -123,4 +133,4 @@ def _relinked(text: str, source: str, page: str) -> str:
             return f"{label} (`{path}`)"
         return f"[{label}]({relpath(inside, dirname(page) or '.')}{anchor})"
 
-    return _LINK.sub(relink, text)
+    return _LINK.sub(relink, _LISTING.sub(show, text))

@@ -87,6 +87,12 @@ def test_changelog_is_a_page(browse: Browse, server: Server) -> None:
     page.get_by_role("heading", name="[Unreleased]").wait_for()
 
 
+def test_examples_are_shown_with_their_code(browse: Browse, server: Server) -> None:
+    page = browse()
+    page.goto(f"{server.url}/how-to/examples/")
+    page.locator("code", has_text="class Auction(GatewayConsumer):").wait_for()
+
+
 @pytest.mark.parametrize("screen", SCREENS.values(), ids=SCREENS)
 @pytest.mark.parametrize("path", ["", "reference/gateway/", "404.html"])
 def test_page_has_no_violations(
