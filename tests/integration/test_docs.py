@@ -22,6 +22,7 @@ from arcly_channels.layers import LocalChannelLayer, RedisChannelLayer, processe
 from arcly_channels.logs import noted
 from arcly_channels.management.commands import gateway_top
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.schema import urls as schema_urls
 from tests.documents import DOCS, section, table
 from tests.servers import ROOT
 from website import reference
@@ -123,10 +124,11 @@ def test_loggers_of_the_page_about_monitoring_are_those_of_the_code() -> None:
         assert import_module(name).logger.name == name
 
 
-def test_addresses_are_those_of_the_code() -> None:
-    rows = table(section(REFERENCE / "operations.md", "`arcly_channels.urls`"))
+@pytest.mark.parametrize("module", [urls, schema_urls], ids=lambda module: module.__name__)
+def test_addresses_are_those_of_the_code(module: ModuleType) -> None:
+    rows = table(section(REFERENCE / "operations.md", f"`{module.__name__}`"))
     assert [(row["address"], row["name"]) for row in rows] == [
-        (str(each.pattern), each.name) for each in urls.urlpatterns
+        (str(each.pattern), each.name) for each in module.urlpatterns
     ]
 
 

@@ -31,6 +31,7 @@ ORDER = [
     {"identity"},
     {"session"},
     {"gateway"},
+    {"schema"},
     {"metrics"},
     {"admin", "apps", "asgi", "checks", "urls", "views", "testing", "management", "templatetags"},
     {"arcly_channels"},
@@ -50,6 +51,7 @@ ONE_DOOR = [
     {"cryptography"},
     {"jwt"},
     {"pydantic", "pydantic_core"},
+    {"yaml"},
 ]
 
 FILES = sorted(PACKAGE.rglob("*.py"))
