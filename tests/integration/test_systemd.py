@@ -20,10 +20,10 @@ from websockets import Subprotocol
 from websockets.sync.client import connect
 
 from arcly_channels.conf.settings import get_settings
-from tests.clients import DEADLINE, Client
+from tests.clients import Client
 from tests.documents import DOCS, blocks, section
 from tests.integration.test_deploy import ENVIRONMENT, NAME, NGINX, ORIGIN, deployed_project
-from tests.servers import require
+from tests.servers import START_DEADLINE, require
 
 PAGE = DOCS / "how-to" / "deploy-systemd.md"
 SERVICE, UVICORN = blocks(section(PAGE, "The unit"), "ini")
@@ -105,7 +105,7 @@ class Door:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(DEADLINE)
+            self._process.wait(START_DEADLINE)
             self._process = None
 
     @contextmanager
@@ -114,7 +114,7 @@ class Door:
         options: Any = {
             "additional_headers": {**ORIGIN, "X-Forwarded-Proto": "https"},
             "subprotocols": [Subprotocol("arcly.v1")],
-            "open_timeout": 2 * DEADLINE,
+            "open_timeout": START_DEADLINE,
         }
         visitor = socket.socket(self._listener.family)
         visitor.connect(self._listener.getsockname())
@@ -160,4 +160,4 @@ def test_who_comes_during_a_restart_waits_at_the_door(name: str, project: Path) 
             assert ada.receive()["data"]["code"] == 1012
         coming = [threads.submit(chat.greeting) for _ in range(3)]
         chat.start()
-        assert [each.result(2 * DEADLINE) for each in coming] == ["gateway:welcome"] * 3
+        assert [each.result(2 * START_DEADLINE) for each in coming] == ["gateway:welcome"] * 3
