@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +19,7 @@ from arcly_channels.conf import settings as conf
 from arcly_channels.conf.identity import Complaints, read_jwt
 from arcly_channels.conf.spelling import did_you_mean, meant
 from arcly_channels.gateway.consumer import GatewayConsumer
+from arcly_channels.gateway.routed import routed_gateways
 from arcly_channels.identity.origin import SameHostOriginValidator
 from arcly_channels.identity.verifier import load_verifier
 from arcly_channels.layers.base import GatewayLayer
@@ -31,9 +32,6 @@ NAMES = (conf.NAME, "CHANNEL_LAYERS")
 SHAPE = f'Write CHANNEL_LAYERS = {{"default": {{"BACKEND": "{LAYER}"}}}}.'
 
 REFERENCES = ("CLAIMS_FROM_USER", "TENANTS", "TENANT_STRATEGY")
-
-_WRAPPED = ("inner", "application", "app", "wrapped")
-"""The attributes in which middleware keeps what it wraps."""
 
 
 @register("arcly_channels")
@@ -110,7 +108,7 @@ def _has_database(host: object) -> bool:
 def check_gateways(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """E005: a gateway is routed whose layer is missing, or is not one of ours."""
     found: list[CheckMessage] = []
-    for gateway in dict.fromkeys(routed.gateway for routed in _routed_gateways()):
+    for gateway in dict.fromkeys(each.gateway for each in _entrances()):
         alias, layers = gateway.channel_layer_alias, _layers()
         backend = _backend(layers.get(alias))
         if alias not in layers or (isinstance(backend, type) and not _is_ours(backend)):
@@ -207,67 +205,48 @@ def check_origins(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """W001: a page of any site can open a gateway's WebSocket with its visitor's cookies."""
     return [
         checks.Warning(
-            f"{_name(routed.gateway)} is routed {routed.past}",
+            f"{_name(each.gateway)} is routed {each.past}",
             hint="Write AllowedHostsOriginValidator(…) of channels.security.websocket around the "
             'application for "websocket" in the ProtocolTypeRouter, and name your hosts in '
             "ALLOWED_HOSTS.",
             id="arcly_channels.W001",
         )
-        for routed in _routed_gateways()
-        if routed.past
+        for each in _entrances()
+        if each.past
     ]
 
 
-class _Routed(NamedTuple):
+class _Entrance(NamedTuple):
     """A gateway that the project serves, and what is wrong with how its origins are looked at."""
 
     gateway: type[GatewayConsumer]
     past: str
 
 
-def _routed_gateways() -> list[_Routed]:
-    """Return the gateways that the project's tree of routers and middleware leads to.
-
-    What a wrapper keeps in a closure is not found.
-    """
+def _entrances() -> list[_Entrance]:
+    """Return the gateways that the project's application leads to."""
     try:
         application = get_default_application()
     except ImproperlyConfigured:
         return []  # There is none, or Django and the server have words of their own.
-    return list(dict.fromkeys(_walk(application, "without an origin validator", set())))
+    found = routed_gateways(application)
+    return list(dict.fromkeys(_Entrance(each.gateway, _past(each.behind)) for each in found))
 
 
-def _walk(node: object, past: str, seen: set[tuple[int, str]]) -> Iterator[_Routed]:
-    if node is None or (id(node), past) in seen:
-        return
-    seen.add((id(node), past))
-    if isinstance(node, SameHostOriginValidator):
-        past = ""
-    elif isinstance(node, OriginValidator) and past:
-        is_open = "*" in node.allowed_origins
-        past = 'behind an origin validator that lets in every origin, "*"' if is_open else ""
-    consumer = getattr(node, "consumer_class", None)  # Of what `as_asgi` returns.
-    if isinstance(consumer, type) and issubclass(consumer, GatewayConsumer):
-        yield _Routed(consumer, past)
-    for child in _children(node):
-        yield from _walk(child, past, seen)
+def _past(behind: Iterable[object]) -> str:
+    past = "without an origin validator"
+    for node in behind:
+        if isinstance(node, SameHostOriginValidator):
+            return ""
+        if isinstance(node, OriginValidator):
+            if "*" not in node.allowed_origins:
+                return ""
+            past = 'behind an origin validator that lets in every origin, "*"'
+    return past
 
 
 def _name(gateway: type[GatewayConsumer]) -> str:
     return f"{gateway.__module__}.{gateway.__qualname__}"
-
-
-def _children(node: object) -> Iterator[object]:
-    mapping = getattr(node, "application_mapping", None)
-    if isinstance(mapping, dict):  # A ProtocolTypeRouter.
-        yield from mapping.values()
-    routes = getattr(node, "routes", None)
-    if isinstance(routes, (list, tuple)):  # A URLRouter.
-        yield from (getattr(route, "callback", None) for route in routes)
-    for name in _WRAPPED:
-        child = getattr(node, name, None)
-        if callable(child):
-            yield child
 
 
 def _imported(path: Any) -> object:

@@ -14,7 +14,7 @@ from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from arcly_channels.conf import identity, limits
+from arcly_channels.conf import identity, limits, schema
 from arcly_channels.conf.spelling import did_you_mean
 
 NAME = "ARCLY_CHANNELS"
@@ -118,6 +118,8 @@ class Settings:
     """The tenant of a request that names no known one."""
     TENANT_CACHE_SECONDS: float = _number(60)
     """How old what the callable in TENANTS returned may become."""
+    SCHEMA: Any = dataclasses.field(default=None, metadata=_rule(schema.is_schema, schema.HINT))
+    """What `gateway_schema` says of the whole: TITLE, VERSION, DESCRIPTION, and URL."""
 
 
 class Problem(NamedTuple):

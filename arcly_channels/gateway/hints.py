@@ -36,6 +36,15 @@ def reply_hint(gateway: type, method: str) -> Hint | None:
     return None if hint is None or hint.annotation is NoneType else hint
 
 
+def returns_nothing(gateway: type, method: str) -> bool:
+    """Return whether a handler says that it returns None; what cannot be found says nothing."""
+    try:
+        hint = _hint(gateway, method, "return")
+    except TypeError:
+        return False
+    return hint is not None and hint.annotation is NoneType
+
+
 def payload_of(hint: Hint) -> Payload:
     """Return what reads and writes a type; raise `TypeError` for one that says nothing of JSON."""
     try:

@@ -6,10 +6,12 @@ it.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticSerializationError, SchemaError
 from typing_extensions import TypedDict
 
@@ -31,6 +33,11 @@ MAX_DETAILS = 100
 """Of how many faults each is told; of more, just how many there are."""
 _MAX_MESSAGE = 500
 """How many characters of what is said of one fault, which may be a project's own words."""
+
+
+K = TypeVar("K", bound=Hashable)
+Mode = Literal["validation", "serialization"]
+"""Whether data is read or written."""
 
 
 class Payload:
@@ -89,6 +96,32 @@ class Payload:
             self._from_frame(frame.payload, strict=True)
         except ValidationError as error:
             raise PayloadMismatch(self.where, _details(error)) from None
+
+
+class _PlainSchemas(GenerateJsonSchema):
+    """Makes schemas without a title for each field; what JSON has nothing for is anything."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {}
+
+
+def json_schemas(
+    payloads: Iterable[tuple[K, Mode, Payload]], ref_template: str
+) -> tuple[dict[tuple[K, Mode], Any], dict[str, Any]]:
+    """Return the JSON schemas of payloads (2020-12), and the definitions that those refer to.
+
+    `ref_template` is how they do, as in `#/$defs/{model}`.
+    """
+    inputs = [(key, mode, each.adapter) for key, mode, each in payloads]
+    found, rest = TypeAdapter.json_schemas(
+        inputs, by_alias=True, ref_template=ref_template, schema_generator=_PlainSchemas
+    )
+    return found, rest.get("$defs", {})
 
 
 def _check_size(event: Event) -> None:

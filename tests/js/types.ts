@@ -7,6 +7,12 @@ interface ChatEvents {
   typing: { name: string };
 }
 
+interface ChatCalls {
+  "message.send": (data: { room: string; text: string }) => { id: number };
+  typing: (data: { room: string }) => null;
+  hurry: (data?: unknown) => unknown;
+}
+
 const gateway = new Gateway<ChatEvents>("/ws/chat/", {
   token: async () => "a token",
   rooms: ["tea"],
@@ -33,7 +39,26 @@ gateway.state = "open";
 // @ts-expect-error There is no such option.
 gateway.emit("typing", null, { volatil: true });
 
+// With a second map, what is sent has types, too, and so have replies.
+const typed = new Gateway<ChatEvents, ChatCalls>("/ws/chat/");
+const { id }: { id: number } = await typed.request("message.send", { room: "tea", text: "hello" });
+typed.emit("hurry");
+typed.emit("hurry", null, { volatile: true });
+const tea: Room<ChatEvents, ChatCalls> = typed.join("tea");
+tea.emit("message.send", { text: "hello" });
+tea.emit("typing");
+// @ts-expect-error There is no such event.
+typed.emit("hury");
+// @ts-expect-error Its data has to be there.
+typed.emit("message.send");
+// @ts-expect-error Its data has another field.
+typed.request("message.send", { room: "tea", txt: "hello" });
+// @ts-expect-error The room is all that it adds.
+tea.emit("message.send", {});
+// @ts-expect-error The reply has no such field.
+typed.request("message.send", { room: "tea", text: "hello" }).then(({ key }) => key);
+
 // Without a map every event is known, and its data can be anything.
 new Gateway("wss://example.com/ws/").on("whatever", (data) => data.anything);
 
-export { off, sent, reply, position, release };
+export { id, off, sent, reply, position, release };

@@ -47,6 +47,7 @@ OTHERS = {
     "TENANTS": (),
     "TENANT_STRATEGY": None,
     "TENANT_FALLBACK": None,
+    "SCHEMA": None,
 }
 """Those that are no numbers."""
 

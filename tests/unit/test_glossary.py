@@ -60,7 +60,8 @@ def test_types_are_found() -> None:
 
 
 def test_no_type_has_two_definitions() -> None:
-    assert {name: files for name, files in definitions().items() if len(files) > 1} == {}
+    found = {name: files for name, files in definitions().items() if len(files) > 1}
+    assert set(found) <= {"Command"}  # As Django wants it.
 
 
 @pytest.mark.parametrize("word", words())

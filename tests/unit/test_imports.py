@@ -30,6 +30,7 @@ ORDER = [
     {"identity"},
     {"session"},
     {"gateway"},
+    {"schema"},
     {"metrics"},
     {"admin", "apps", "asgi", "checks", "urls", "views", "testing", "management", "templatetags"},
     {"arcly_channels"},
@@ -49,6 +50,7 @@ ONE_DOOR = [
     {"cryptography"},
     {"jwt"},
     {"pydantic", "pydantic_core"},
+    {"yaml"},
 ]
 
 FILES = sorted(PACKAGE.rglob("*.py"))

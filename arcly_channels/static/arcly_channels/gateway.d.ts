@@ -128,7 +128,17 @@ export interface GatewayOptions {
 /** A map of the names of events to the types of their data. */
 export type EventMap = object;
 
+/** A map of the names of events that a client sends to functions, of their data to the reply. */
+export type CallMap = object;
+
+type AnyCalls = Record<string, (data?: any) => any>;
 type Name<Events> = keyof Events & string;
+type Data<Call> = Call extends (...data: infer Args) => unknown ? Args : never;
+type Reply<Call> = Call extends (...data: any[]) => infer Returned ? Returned : never;
+/** The data of an event for a room, which adds its name; it may be left out if that is all. */
+type RoomData<Call, Whole = Data<Call>[0], Rest = Omit<Whole, "room">> = {} extends Rest
+  ? [data?: Rest]
+  : [data: Rest];
 
 export class GatewayError extends Error {
   constructor(code: string, message?: string, data?: { retry_after?: number; details?: unknown });
@@ -140,7 +150,10 @@ export class GatewayError extends Error {
   readonly details?: unknown;
 }
 
-export class Room<Events extends EventMap = Record<string, any>> {
+export class Room<
+  Events extends EventMap = Record<string, any>,
+  Calls extends CallMap = AnyCalls,
+> {
   private constructor();
   readonly name: string;
   /** Who is there, by their keys, where `presence` was asked for. */
@@ -154,13 +167,19 @@ export class Room<Events extends EventMap = Record<string, any>> {
     options?: HandlerOptions,
   ): () => void;
   /** Send `data` with the name of the room as its `room`. */
-  emit(event: string, data?: object, options?: EmitOptions): boolean;
+  emit<E extends Name<Calls>>(
+    event: E,
+    ...args: [...data: RoomData<Calls[E]>, options?: EmitOptions]
+  ): boolean;
   leave(): void;
   /** Stay in the room until all that were returned are called. */
   hold(): () => void;
 }
 
-export class Gateway<Events extends EventMap = Record<string, any>> {
+export class Gateway<
+  Events extends EventMap = Record<string, any>,
+  Calls extends CallMap = AnyCalls,
+> {
   constructor(url: string | URL, options?: GatewayOptions);
   readonly state: State;
   connect(): void;
@@ -173,9 +192,15 @@ export class Gateway<Events extends EventMap = Record<string, any>> {
     options?: HandlerOptions,
   ): () => void;
   /** Send an event, and return whether it has left; else it waits for up to 10 seconds. */
-  emit(event: string, data?: unknown, options?: EmitOptions): boolean;
+  emit<E extends Name<Calls>>(
+    event: E,
+    ...args: [...data: Data<Calls[E]>, options?: EmitOptions]
+  ): boolean;
   /** Send an event, and return what its handler returns. */
-  request<Reply = any>(event: string, data?: unknown, options?: RequestOptions): Promise<Reply>;
-  join(room: string, options?: JoinOptions): Room<Events>;
+  request<E extends Name<Calls>>(
+    event: E,
+    ...args: [...data: Data<Calls[E]>, options?: RequestOptions]
+  ): Promise<Reply<Calls[E]>>;
+  join(room: string, options?: JoinOptions): Room<Events, Calls>;
   leave(room: string): void;
 }

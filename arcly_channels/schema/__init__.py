@@ -1,0 +1,1 @@
+"""What the routed gateways take and send, for programs and for people."""

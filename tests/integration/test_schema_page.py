@@ -1,0 +1,75 @@
+"""The page about `gateway_schema`: its commands write what it shows, and that is right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.documents import DOCS, blocks, build_project, section
+from tests.node import CLIENT, installed
+from tests.node import run as run_program
+from tests.servers import run
+
+PAGE = DOCS / "how-to" / "schema.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+COMMANDS = """
+import contextlib, sys
+from django.core.management import execute_from_command_line
+for line in sys.argv[1:]:
+    command, _, file = line.removeprefix("python ").partition(" > ")
+    with open(file or "written.txt", "a") as out, contextlib.redirect_stdout(out):
+        execute_from_command_line(command.split())
+"""
+"""Does what a shell does with the lines of the page, without a new process for each."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project of the page, in which its commands were run."""
+    gateway = (DOCS / "how-to" / "typed-events.md").read_text(encoding="utf-8")
+    directory = build_project(gateway + TEXT, tmp_path_factory.mktemp("described"))
+    (directory / "frontend").mkdir()
+    (directory / "commands.py").write_text(COMMANDS, encoding="utf-8")
+    environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    lines = "".join(blocks(TEXT, "shell"))
+    assert lines.count("gateway_schema") == 5
+    run("commands.py", *lines.splitlines(), cwd=directory, environment=environment)
+    return directory
+
+
+def test_document_has_what_the_settings_say(project: Path) -> None:
+    found = json.loads((project / "asyncapi.json").read_text(encoding="utf-8"))
+    assert found["info"] == {"title": "Chat", "version": "2.1"}
+    assert found["servers"]["default"]["host"] == "chat.example.com"
+    assert (project / "asyncapi.yaml").read_text(encoding="utf-8").startswith("asyncapi: 3.0.0\n")
+
+
+def test_types_are_those_on_the_page(project: Path) -> None:
+    shown = blocks(section(PAGE, "Types for a front end"), "typescript")[0]
+    assert (project / "frontend" / "gateway-types.ts").read_text(encoding="utf-8") == shown
+
+
+def test_compiler_takes_the_front_end_of_the_page(project: Path) -> None:
+    compiler = installed("typescript/bin/tsc")
+    code = blocks(section(PAGE, "Types for a front end"), "typescript")[1]
+    (project / "frontend" / "chat.mts").write_text(code, encoding="utf-8")
+    (project / "frontend" / "node_modules").mkdir(exist_ok=True)
+    (project / "frontend" / "node_modules" / "arcly-channels").symlink_to(CLIENT)
+    options = (
+        "--strict",
+        "--noEmit",
+        "--skipLibCheck",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2022",
+    )
+    run_program("node", str(compiler), *options, "chat.mts", cwd=project / "frontend")
+
+
+def test_commands_for_ci_find_nothing_stale(project: Path) -> None:
+    assert (project / "written.txt").read_text(encoding="utf-8") == ""
