@@ -187,7 +187,7 @@ def test_text_that_is_none_is_refused(client: Connect, text: Any) -> None:
     ada = client("Ada")
     join(ada, "tea")
     ada.send("message.send", {"room": "tea", "text": text})
-    assert ada.receive()["data"]["code"] == "invalid_text"
+    assert ada.receive()["data"]["details"][0]["path"] == "data.text"
 
 
 @pytest.mark.parametrize("room", ["", "x" * 201, None, 7, ["tea"], {"a": 1}])
@@ -196,7 +196,7 @@ def test_room_that_is_none_is_refused(client: Connect, event: str, room: Any) ->
     ada = client("Ada")
     ada.send(event, {"room": room}, ref=1)
     reply = ada.receive()
-    assert reply["data"]["code"] == "invalid_room"
+    assert reply["data"]["code"] in {"invalid_room", "invalid_payload"}
     assert reply["ref"] == 1
 
 
@@ -205,7 +205,7 @@ def test_room_that_is_none_is_refused(client: Connect, event: str, room: Any) ->
 def test_payload_of_any_shape_gets_an_answer(client: Connect, event: str, data: Any) -> None:
     ada = client("Ada")
     ada.send(event, data)
-    assert ada.receive()["data"]["code"] in {"invalid_room", "not_in_room"}
+    assert ada.receive()["data"]["code"] in {"invalid_room", "invalid_payload"}
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,14 @@ gateway.on("gateway:welcome", ({ id }) => {
   $(".state").title = `Connection ${id}`; // What is before the dash is the server's.
 });
 gateway.on("error", (error) => {
-  $(".error").textContent = error.message;
+  $(".error").textContent = wordsOf(error);
 });
 now.onclick = () => gateway.connect();
+
+/** Return what went wrong, without the place of it in a frame, which nobody sees. */
+export function wordsOf(error) {
+  return error.details?.[0]?.message ?? error.message;
+}
 
 /** Say it where it is read out: once for each change, so without the countdown. */
 function say(is, text) {

@@ -1,6 +1,6 @@
 /** The box to write in, and what becomes of a message that the server did not get. */
 
-import { gateway } from "./connection.js";
+import { gateway, wordsOf } from "./connection.js";
 import { $, element } from "./dom.js";
 import { add, inFront, scrollDown } from "./rooms.js";
 import { stopTyping, tellTyping } from "./typing.js";
@@ -33,7 +33,7 @@ async function send(room, text) {
     };
     const drop = { type: "button", textContent: "Discard", onclick: () => item.remove() };
     item.classList.add("failed");
-    item.lastChild.replaceChildren(WHY[error.code] ?? `Not sent: ${error.message}`);
+    item.lastChild.replaceChildren(WHY[error.code] ?? `Not sent: ${wordsOf(error)}`);
     item.append(element("p", {}, element("button", again), element("button", drop)));
     if (!item.isConnected) add(room, item);
   } finally {
