@@ -23,6 +23,7 @@ setup(
             "py.typed",
             "static/arcly_channels/*",
             "templates/admin/arcly_channels/*.html",
+            "templates/arcly_channels/*.html",
         ]
     },
     python_requires=">=3.10",

@@ -17,5 +17,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),  # Connections, with a button to disconnect somebody.
     path("", include("django_prometheus.urls")),
     path("", include("arcly_channels.urls")),
+    path("gateways/", include("arcly_channels.schema.urls")),  # What they take and send.
     *staticfiles_urlpatterns(),  # Of the admin, which Daphne does not serve; only with DEBUG.
 ]

@@ -46,7 +46,7 @@ def document(api: Api) -> Part:
     }
     return {
         "asyncapi": VERSION,
-        "info": _info(),
+        "info": info(),
         **_servers(),
         "defaultContentType": "application/json",
         "channels": _sorted(channels),
@@ -56,16 +56,16 @@ def document(api: Api) -> Part:
     }
 
 
-def _sorted(part: Part) -> Part:
-    return dict(sorted(part.items()))
-
-
-def _info() -> Part:
+def info() -> Part:
     """Return what the whole is called: by the setting, or else by the name of the project."""
     said = get_settings().SCHEMA or {}
     project: str = django_settings.ASGI_APPLICATION.partition(".")[0]
     info = {"title": said.get("TITLE", project), "version": said.get("VERSION", "1")}
     return info | ({"description": said["DESCRIPTION"]} if "DESCRIPTION" in said else {})
+
+
+def _sorted(part: Part) -> Part:
+    return dict(sorted(part.items()))
 
 
 def _servers() -> Part:

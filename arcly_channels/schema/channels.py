@@ -12,6 +12,7 @@ from arcly_channels.schema import protocol
 from arcly_channels.schema.messages import Messages, Part, said
 from arcly_channels.schema.security import handshake_of, schemes_of, takes_tokens
 from arcly_channels.schema.surface import Call, Entrance, key_of
+from arcly_channels.session.guard import Policy
 from arcly_channels.wire.protocol import SUBPROTOCOL
 
 NOTICES = ("welcome", "joined", "left", "gap", "ping", "error", "bye")
@@ -42,7 +43,7 @@ class Channel:
         made: Part = {"address": routed.address, "title": surface.name, **said(text)}
         if routed.parameters:
             made["parameters"] = {
-                name: {"description": _words_of(schema), "x-schema": schema}
+                name: {"description": words_of(schema), "x-schema": schema}
                 for name, schema in sorted(routed.parameters.items())
             }
         return made | {
@@ -52,7 +53,7 @@ class Channel:
             },
             "bindings": {"ws": {**handshake_of(self._entrance), "bindingVersion": "0.1.0"}},
             "x-subprotocols": [SUBPROTOCOL],
-            "x-access": self._access(),
+            "x-access": asks_of(self._policy),
         }
 
     def operations(self, taken: set[str]) -> Part:
@@ -133,13 +134,23 @@ class Channel:
     def _refs(self, keys: list[str]) -> list[Part]:
         return [{"$ref": f"#/channels/{self._entrance.name}/messages/{key}"} for key in keys]
 
-    def _access(self) -> Part:
-        policy = self._policy
-        is_known = policy.require_claims or bool(policy.access)
-        tenant = policy.require_tenant
-        if tenant is None:
-            tenant = get_settings().TENANT_STRATEGY is not None
-        return {"claims": is_known, "tenant": tenant, **_access(policy.access)}
+
+def asks_of(policy: Policy) -> Part:
+    """Return what a gateway asks of every client."""
+    is_known = policy.require_claims or bool(policy.access)
+    tenant = policy.require_tenant
+    if tenant is None:
+        tenant = get_settings().TENANT_STRATEGY is not None
+    return {"claims": is_known, "tenant": tenant, **_access(policy.access)}
+
+
+def words_of(schema: Schema) -> str:
+    """Return what may stand for a parameter, in words."""
+    if schema.get("type") == "integer":
+        return "A whole number."
+    if schema.get("format") == "uuid":
+        return "A UUID."
+    return f"Text that matches `{schema['pattern']}`." if "pattern" in schema else "Text."
 
 
 def _access(access: Access) -> Part:
@@ -157,12 +168,3 @@ def _limits(terms: Terms) -> Part:
     if terms.concurrency > 1:
         found["concurrency"] = terms.concurrency
     return found
-
-
-def _words_of(schema: Schema) -> str:
-    """Return what may stand for a parameter, in words."""
-    if schema.get("type") == "integer":
-        return "A whole number."
-    if schema.get("format") == "uuid":
-        return "A UUID."
-    return f"Text that matches `{schema['pattern']}`." if "pattern" in schema else "Text."

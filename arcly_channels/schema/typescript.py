@@ -36,6 +36,11 @@ class Types:
             name: _identifier(key_of(_pascal(name), taken)) for name in self._definitions
         }
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the definitions, in their order."""
+        return list(self._names.values())
+
     def definitions(self) -> Iterator[str]:
         """Yield the declaration of each definition."""
         for name, schema in self._definitions.items():

@@ -77,3 +77,14 @@ def test_slow_client_has_no_violations(
     page.get_by_text("What is measured").click()
     page.get_by_text("at most").first.wait_for()
     assert violations(page) == []
+
+
+def test_page_about_gateways_has_no_violations(
+    browse: Browse, server: Server, screen: dict[str, Any]
+) -> None:
+    page = browse(**screen)
+    page.goto(f"{server.url}/gateways/")
+    page.get_by_text("Try it").first.click()
+    page.get_by_text("How a client says who it is").click()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -303,3 +303,32 @@ def test_admin_disconnects_somebody_from_a_phone(visit: Visit, server: Server) -
     admin.get_by_role("button", name="Disconnect").click()
     admin.get_by_text("was disconnected.").wait_for()
     wile.get_by_role("status").get_by_text("Connected", exact=True).wait_for(state="hidden")
+
+
+def test_gateway_is_tried_on_its_page(visit: Visit, server: Server) -> None:
+    ada, bob = visit("Ada", "tea"), visit("Bob", "garden")
+    asked: list[str] = []
+    ada.on("request", lambda request: asked.append(request.url))
+    ada.goto(f"{server.url}/gateways/")
+    console = ada.locator("details.try").first
+    console.get_by_text("Try it").click()
+    console.get_by_role("button", name="Connect").click()
+    console.get_by_text("Connected", exact=True).wait_for()
+    frames = console.get_by_role("log")
+    for event, data in (
+        ("gateway:join", '{"room": "garden"}'),
+        ("message.send", '{"room": "garden", "text": "From the console"}'),
+        ("message.send", "{"),
+    ):
+        console.get_by_label("Event").select_option(event)
+        console.get_by_label("Data").fill(data)
+        console.get_by_role("button", name="Request").click()
+    frames.get_by_text('"event":"gateway:reply"').wait_for()
+    frames.get_by_text("SyntaxError").wait_for()
+    wait_for_message(bob, "From the console")
+    console.get_by_role("button", name="Disconnect").click()
+    frames.get_by_text("closed with 1000").wait_for()
+    assert {url.partition("/gateways/")[0] for url in asked if "/static/" not in url} == {
+        server.url
+    }
+    assert all(url.startswith(server.url) for url in asked)

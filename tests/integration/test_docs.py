@@ -24,6 +24,7 @@ from arcly_channels.layers import LocalChannelLayer, processes
 from arcly_channels.logs import noted
 from arcly_channels.metrics import LayerCollector
 from arcly_channels.registry import ConnectionRegistry
+from arcly_channels.schema import urls as schema_urls
 from tests.documents import DOCS, section, table
 from tests.servers import ROOT
 
@@ -135,10 +136,11 @@ def test_loggers_that_pages_name_are_those_of_the_code(page: str, module: Module
     assert f"`{module.logger.name}`" in (DOCS / "how-to" / f"{page}.md").read_text(encoding="utf-8")
 
 
-def test_addresses_are_those_of_the_code() -> None:
-    rows = table(section(REFERENCE / "operations.md", "`arcly_channels.urls`"))
+@pytest.mark.parametrize("module", [urls, schema_urls], ids=lambda module: module.__name__)
+def test_addresses_are_those_of_the_code(module: ModuleType) -> None:
+    rows = table(section(REFERENCE / "operations.md", f"`{module.__name__}`"))
     assert [(row["address"], row["name"]) for row in rows] == [
-        (str(each.pattern), each.name) for each in urls.urlpatterns
+        (str(each.pattern), each.name) for each in module.urlpatterns
     ]
 
 

@@ -23,8 +23,11 @@ for line in sys.argv[1:]:
     command, _, file = line.removeprefix("python ").partition(" > ")
     with open(file or "written.txt", "a") as out, contextlib.redirect_stdout(out):
         execute_from_command_line(command.split())
+from django.test import Client
+for path in ("gateways/", "gateways/asyncapi.json", "for-staff/", "for-staff/asyncapi.json"):
+    print(path, Client().get(f"/{path}", HTTP_HOST="localhost").status_code)
 """
-"""Does what a shell does with the lines of the page, without a new process for each."""
+"""Does what a shell does with the lines of the page, and a visitor, without a process for each."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
     lines = "".join(blocks(TEXT, "shell"))
     assert lines.count("gateway_schema") == 5
-    run("commands.py", *lines.splitlines(), cwd=directory, environment=environment)
+    visits = run("commands.py", *lines.splitlines(), cwd=directory, environment=environment)
+    (directory / "visits.txt").write_text(visits, encoding="utf-8")
     return directory
 
 
@@ -73,3 +77,12 @@ def test_compiler_takes_the_front_end_of_the_page(project: Path) -> None:
 
 def test_commands_for_ci_find_nothing_stale(project: Path) -> None:
     assert (project / "written.txt").read_text(encoding="utf-8") == ""
+
+
+def test_visitors_see_what_the_urls_of_the_page_let_them(project: Path) -> None:
+    assert (project / "visits.txt").read_text(encoding="utf-8").splitlines() == [
+        "gateways/ 200",
+        "gateways/asyncapi.json 200",
+        "for-staff/ 302",
+        "for-staff/asyncapi.json 302",
+    ]
