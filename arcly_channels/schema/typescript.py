@@ -31,7 +31,7 @@ class Types:
 
     def __init__(self, api: Api) -> None:
         self._definitions = api.definitions
-        taken = {name for each in api.surfaces for name in map_names(each)}
+        taken = {"Record", *(name for each in api.surfaces for name in map_names(each))}
         self._names = {
             name: _identifier(key_of(_pascal(name), taken)) for name in self._definitions
         }

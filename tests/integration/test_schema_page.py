@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from arcly_channels.gateway.routed import routed_gateways
+from arcly_channels.schema.surface import api_of
+from arcly_channels.schema.typescript import typescript
+from tests import described
 from tests.documents import DOCS, blocks, build_project, section
 from tests.node import CLIENT, installed
 from tests.node import run as run_program
@@ -14,6 +18,34 @@ from tests.servers import run
 
 PAGE = DOCS / "how-to" / "schema.md"
 TEXT = PAGE.read_text(encoding="utf-8")
+
+ZOO = """
+import { Gateway } from "arcly-channels";
+import type { WildServerEvents, ZooClientEvents, ZooServerEvents } from "./zoo-types.js";
+
+const zoo = new Gateway<ZooServerEvents, ZooClientEvents>("/zoo/1/north/");
+zoo.on("moved", ([id, { x }]) => id.toFixed() + x);
+zoo.on("full/house", (nothing: null) => nothing);
+const points: { x: number; y: number }[] = await zoo.request("look");
+const kept = await zoo.request("keep", {
+  pet: { kind: "cat" },
+  place: [1, "north"],
+  row: [1, 2, 3],
+  when: "2030-01-31T12:00:00Z",
+  id: "00000000-0000-4000-8000-000000000000",
+  table: { a: [1, null] },
+  tree: { leaves: [1], branches: [{ leaves: [] }] },
+  "the-number": 1,
+  moves: [[0.5, { x: 1, y: 2 }]],
+});
+const side: string | undefined = kept?.place[1];
+new Gateway<WildServerEvents>("/inner/wild/").on("anything", (data) => data.at.all);
+// @ts-expect-error A tuple has its types in order.
+zoo.on("moved", ([id]) => id.x);
+// @ts-expect-error It has to be text.
+zoo.emit("feed", 1);
+export { points, side };
+"""
 
 
 COMMANDS = """
@@ -57,12 +89,15 @@ def test_types_are_those_on_the_page(project: Path) -> None:
     assert (project / "frontend" / "gateway-types.ts").read_text(encoding="utf-8") == shown
 
 
-def test_compiler_takes_the_front_end_of_the_page(project: Path) -> None:
+def test_compiler_takes_the_types(project: Path) -> None:
+    front = project / "frontend"
     compiler = installed("typescript/bin/tsc")
-    code = blocks(section(PAGE, "Types for a front end"), "typescript")[1]
-    (project / "frontend" / "chat.mts").write_text(code, encoding="utf-8")
-    (project / "frontend" / "node_modules").mkdir(exist_ok=True)
-    (project / "frontend" / "node_modules" / "arcly-channels").symlink_to(CLIENT)
+    page = blocks(section(PAGE, "Types for a front end"), "typescript")[1]
+    zoo = typescript(api_of(routed_gateways(described.application)))
+    for name, code in (("chat.mts", page), ("zoo.mts", ZOO), ("zoo-types.ts", zoo)):
+        (front / name).write_text(code, encoding="utf-8")
+    (front / "node_modules").mkdir()
+    (front / "node_modules" / "arcly-channels").symlink_to(CLIENT)
     options = (
         "--strict",
         "--noEmit",
@@ -72,7 +107,7 @@ def test_compiler_takes_the_front_end_of_the_page(project: Path) -> None:
         "--target",
         "es2022",
     )
-    run_program("node", str(compiler), *options, "chat.mts", cwd=project / "frontend")
+    run_program("node", str(compiler), *options, "chat.mts", "zoo.mts", cwd=front)
 
 
 def test_commands_for_ci_find_nothing_stale(project: Path) -> None:

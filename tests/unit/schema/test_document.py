@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from typing import Annotated, Any
 
 import pytest
+from pydantic import PlainValidator
 
 from arcly_channels import GatewayConsumer, subscribe
 from arcly_channels.gateway.routed import Routed, routed_gateways
@@ -151,6 +153,23 @@ def test_every_word_of_the_protocol_is_described() -> None:
     own = {name for name in names if name.startswith("gateway:") and name != protocol.RESERVED}
     told = {each.event for each in (*SENT.values(), *TAKEN.values())}
     assert told == own | {protocol.ERROR, protocol.REFRESH, protocol.REFRESHED}
+
+
+def test_types_that_json_has_nothing_for_are_anything() -> None:
+    class Odd(GatewayConsumer):
+        @subscribe("odd")
+        async def odd(self, data: Annotated[int, PlainValidator(int)]) -> None:
+            pass
+
+    message = of_one(Odd)["components"]["messages"]["Odd.receive.odd"]
+    assert message["payload"]["properties"]["data"] == {}
+
+
+def test_gateways_without_types_are_described_without_pydantic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "arcly_channels.gateway.payloads", None)
+    assert "ws.receive.keep" in of_one(Wild)["operations"]
 
 
 def test_document_does_not_depend_on_the_order_of_routes() -> None:

@@ -55,11 +55,12 @@ def test_choice_of_references_keeps_its_brackets_in_arrays() -> None:
 
 
 def test_names_that_are_one_in_typescript_are_told_apart() -> None:
-    api = Api((), (), {"A-B": NUMBER, "AB": TEXT, "1st": NUMBER})
+    api = Api((), (), {"A-B": NUMBER, "AB": TEXT, "1st": NUMBER, "Record": TEXT})
     assert list(Types(api).definitions()) == [
         "export type AB = number;\n",
         "export type AB_2 = string;\n",
         "export type _1st = number;\n",
+        "export type Record_2 = string;\n",
     ]
 
 
