@@ -144,7 +144,12 @@ def demo_cluster(*command: str, redis: str | None = None) -> Iterator[Server]:
         yield server
 
 
-def run(*arguments: str, environment: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+def run(
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    timeout: float = START_DEADLINE,
+) -> str:
     """Run a Python program to its end and return what it wrote; raise if it fails."""
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -152,7 +157,7 @@ def run(*arguments: str, environment: dict[str, str] | None = None, cwd: Path = 
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=START_DEADLINE,
+        timeout=timeout,
         check=False,
     )
     if done.returncode:
