@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         ArclyError,
         EnvelopeError,
         EventRefused,
+        InvalidPayload,
         InvalidRoom,
         LoopStalled,
+        PayloadMismatch,
         Refused,
         RelayError,
         RelayOutcomeUnknown,
@@ -58,8 +60,10 @@ __all__ = [
     "EnvelopeError",
     "EventRefused",
     "GatewayConsumer",
+    "InvalidPayload",
     "InvalidRoom",
     "LoopStalled",
+    "PayloadMismatch",
     "Refused",
     "RelayError",
     "RelayOutcomeUnknown",
@@ -89,8 +93,8 @@ __all__ = [
 _NAMES = {
     "close_codes": "CloseCode",
     "exceptions": (
-        "ArclyError EnvelopeError EventRefused InvalidRoom LoopStalled Refused "
-        "RelayError RelayOutcomeUnknown RelayUnanswered RelayUnavailable"
+        "ArclyError EnvelopeError EventRefused InvalidPayload InvalidRoom LoopStalled "
+        "PayloadMismatch Refused RelayError RelayOutcomeUnknown RelayUnanswered RelayUnavailable"
     ),
     "gateway.consumer": "GatewayConsumer",
     "gateway.disconnect": (

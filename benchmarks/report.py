@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 # fmt: off
 ORDER = (
-    "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "idle", "layer",
-    "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
+    "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "typed", "idle",
+    "layer", "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
     "attackers", "relay", "scale_out", "parcels", "eight", "storm", "imports",
 )
 # fmt: on

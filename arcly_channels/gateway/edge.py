@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -57,6 +57,12 @@ class SessionConsumer(ReportingConsumer):
     """The permissions, each `resource:action`, that a client must have all of."""
     room_namespace: ClassVar[str | None] = None
     """What tells the rooms of this gateway from those of others that have another, or none."""
+    sends: ClassVar[Mapping[str, Any]] = {}
+    """The type of the data of each event that it sends, as in `{"message.receive": Message}`.
+
+    In development and tests, any other event or data raises `PayloadMismatch`; those of the bases
+    count, too. Where nothing is said, everything may be sent.
+    """
 
     scope: dict[str, Any]
 
@@ -312,6 +318,7 @@ class SessionConsumer(ReportingConsumer):
                 about=self._about(),
                 namespace=self.room_namespace,
                 is_v1=is_v1,
+                encode=self._gateway_declaration.encoder(),
             )
         except RelayError as error:  # It would miss what is for it.
             self._report("accept", f"failed: {error}")

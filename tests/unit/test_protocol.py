@@ -87,6 +87,7 @@ def test_codes_of_errors_are_those_of_the_reference() -> None:
         protocol.UNKNOWN_EVENT,
         protocol.FORBIDDEN,
         protocol.UNAUTHENTICATED,
+        protocol.INVALID_PAYLOAD,
         protocol.INVALID_ROOM,
         protocol.INTERNAL,
         protocol.TOO_MANY_ROOMS,
