@@ -155,6 +155,7 @@ def run(
     environment: dict[str, str] | None = None,
     cwd: Path = ROOT,
     python: str = sys.executable,
+    timeout: float = START_DEADLINE,
 ) -> str:
     """Run a Python program to its end and return what it wrote; raise if it fails."""
     done = subprocess.run(
@@ -163,7 +164,7 @@ def run(
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=START_DEADLINE,
+        timeout=timeout,
         check=False,
     )
     if done.returncode:

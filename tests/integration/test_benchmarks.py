@@ -23,14 +23,19 @@ from benchmarks.results import DIRECTORY
 from tests.documents import DOCS, README
 from tests.servers import run, skip_for_want_of
 
-pytestmark = pytest.mark.alone
+DEADLINE = 300
+"""Seconds; beside others it takes what it takes, since at a tiny size nothing is measured."""
 
 OVER_REDIS = ("relay", "scale_out", "parcels", "eight")
 BESIDE_CHANNELS_REDIS = ("relay", "scale_out")
 UNDER_NODE = ("storm",)
+HASTY = ("relay",)
+"""One of its peers joins without an acknowledgement, and misses messages on a busy machine."""
 
 
-@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.alone) if n in HASTY else n for n in ORDER]
+)
 def test_benchmark_runs_and_writes_its_result(name: str, tmp_path: Path) -> None:
     if name in OVER_REDIS and redis_server.missing():
         skip_for_want_of("redis-server")
@@ -38,7 +43,7 @@ def test_benchmark_runs_and_writes_its_result(name: str, tmp_path: Path) -> None
         skip_for_want_of("an environment for channels_redis")
     if name in UNDER_NODE and (reason := returns.missing()):
         skip_for_want_of(reason)
-    run("-m", f"benchmarks.{name}", "--quick", "--results", str(tmp_path))
+    run("-m", f"benchmarks.{name}", "--quick", "--results", str(tmp_path), timeout=DEADLINE)
     result = json.loads((tmp_path / f"{name}.json").read_text())
     assert result["comparisons"]
     assert not result["skipped"]

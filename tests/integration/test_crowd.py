@@ -18,6 +18,9 @@ from tests.servers import Server
 PLACES = {"TEST_ARCLY_CHANNELS": json.dumps({"MAX_CONNECTIONS": 101})}
 """One of them is for the client that watches."""
 
+PATIENT = {"hypercorn": ("--keep-alive", "60")}
+"""It hangs up on whoever it has read no request of for five seconds, as in a long queue."""
+
 
 async def crowd(server: Server, number: int) -> list[int]:
     """Connect so many clients at once, and return the status that each got; then all leave."""
@@ -37,7 +40,9 @@ async def crowd(server: Server, number: int) -> list[int]:
 @pytest.mark.parametrize("name", SERVERS)
 def test_as_many_get_in_as_there_are_places(name: str, tmp_path: Path) -> None:
     with (
-        Server(*SERVERS[name], directory=tmp_path, environment=PLACES) as server,
+        Server(
+            *SERVERS[name], *PATIENT.get(name, ()), directory=tmp_path, environment=PLACES
+        ) as server,
         connected(server, {}, "/control") as control,
     ):
         control.receive()
