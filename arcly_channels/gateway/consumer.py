@@ -14,20 +14,16 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
 from arcly_channels.exceptions import (
     EventRefused,
-    InvalidRoom,
     MalformedFrame,
-    RelayError,
-    RelayOutcomeUnknown,
 )
 from arcly_channels.fanout.tally import OTHER
-from arcly_channels.gateway.declaration import check_answer, declare
+from arcly_channels.gateway.declaration import declare
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.handling import Line, TimedOut
 from arcly_channels.gateway.subscriptions import Subscription, subscribe
 from arcly_channels.gateway.turns import was_cancelled
 from arcly_channels.layers.message import Message
 from arcly_channels.rooms import check_room
-from arcly_channels.session.client import ClientHandle
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Event, Frame, Ref, decode, encode, escaped
 from arcly_channels.wire.events import encode_reply
@@ -58,54 +54,6 @@ class GatewayConsumer(SessionConsumer):
     server is about to end, with 4403 otherwise.
     """
 
-    # What a gateway calls
-
-    @property
-    def client(self) -> ClientHandle:
-        """The handle to this client, safe to keep; there is none before the socket is accepted."""
-        client = self._gateway_session.client
-        if client is None:
-            raise RuntimeError("there is no client before its socket is accepted; see on_connect")
-        return client
-
-    @property
-    def id(self) -> int:
-        """The id of this connection, which no other of this process has."""
-        return self.client.id
-
-    async def emit(self, event: str, data: Any = None) -> None:
-        """Send an event to this client; see `ClientHandle`."""
-        await self.client.emit(event, data)
-
-    async def broadcast(
-        self, event: str, data: Any = None, *, exclude_self: bool = False, all_tenants: bool = False
-    ) -> None:
-        """Send an event to every client of this tenant; see `ClientHandle`."""
-        await self.client.broadcast(event, data, exclude_self=exclude_self, all_tenants=all_tenants)
-
-    async def broadcast_to_room(
-        self, room: str, event: str, data: Any = None, *, exclude_self: bool = False
-    ) -> None:
-        """Send an event to every client in `room`; see `ClientHandle`."""
-        await self.client.broadcast_to_room(room, event, data, exclude_self=exclude_self)
-
-    async def join_room(self, room: str) -> None:
-        """Put this client into `room`; see `ClientHandle`."""
-        await self.client.join_room(room)
-
-    async def leave_room(self, room: str) -> None:
-        """Take this client out of `room`."""
-        await self.client.leave_room(room)
-
-    # What a gateway overrides
-
-    async def may_join(self, room: str) -> None:
-        """Decide whether the client may put itself into `room`; raise `EventRefused` to say no.
-
-        Asked for `gateway:join`, which clients of `arcly.v1` may send. By default none may.
-        """
-        raise EventRefused(protocol.FORBIDDEN, "this gateway says itself who joins which room")
-
     # What a client sends
 
     async def receive(
@@ -134,11 +82,6 @@ class GatewayConsumer(SessionConsumer):
         await self.on_refresh()
         refreshed = {"exp": claims["exp"]}
         return Answer(protocol.REFRESHED, refreshed, {**refreshed, "time": time.time()})
-
-    async def gateway_event(self, message: Message) -> None:
-        """Send the client an event that came for it before it was registered."""
-        if self._gateway_session.client is not None:  # Else it was denied, and is about to end.
-            await self.emit(message["event"], message.get("data"))
 
     # Inside
 
@@ -232,26 +175,7 @@ class GatewayConsumer(SessionConsumer):
         method = method if subscription is None else subscription.method
         if isinstance(error, TimedOut):
             self._report(method, f"took longer than {error.timeout:g} s")
-        if isinstance(error, EventRefused):
-            return self._error(error.code, error.message, event.ref, retry_after=error.retry_after)
-        if isinstance(error, InvalidRoom):
-            return self._error(protocol.INVALID_ROOM, error, event.ref)
-        if isinstance(error, RelayError):
-            self._report(method, f"failed: {error}")
-            if isinstance(error, RelayOutcomeUnknown):
-                failed = "nobody knows whether this has reached the other processes of the server"
-                return self._error(protocol.OUTCOME_UNKNOWN, failed, event.ref)
-            failed = "the server cannot reach its other processes"
-            return self._error(protocol.UNAVAILABLE, failed, event.ref)
-        self._report(method, "failed", exc_info=error)
-        failed = "the server could not handle this"
-        return self._error(protocol.INTERNAL, failed, event.ref)
-
-    def _error(self, code: str, message: object, ref: Ref, **more: Any) -> Frame:
-        """Return an error frame, and count it."""
-        is_ours = isinstance(code, str) and code in protocol.ERRORS
-        self._gateway_session.tally.count_error(code if is_ours else OTHER)
-        return protocol.error_frame(code, message, ref, **more)
+        return self._refusal_of(method, error, event.ref)
 
 
 GatewayConsumer._gateway_declaration = declare(GatewayConsumer)
@@ -259,8 +183,7 @@ GatewayConsumer._gateway_declaration = declare(GatewayConsumer)
 
 async def _join(gateway: GatewayConsumer, event: Event) -> None:
     room = _room_of(event.data)
-    answer: Any = await gateway.may_join(room)  # type: ignore[func-returns-value]  # Theirs may.
-    check_answer(type(gateway), "may_join", answer, EventRefused)
+    await gateway._ask_may_join(room)
     await gateway.client.join(room, event.ref)
 
 
