@@ -35,6 +35,7 @@ from arcly_channels.gateway.publish import (
     room_size,
     send_to,
 )
+from arcly_channels.gateway.sse import EventStream
 from arcly_channels.gateway.subscriptions import subscribe
 from arcly_channels.reasons import DisconnectReason
 from arcly_channels.rooms import group_name
@@ -47,6 +48,7 @@ __all__ = [
     "DisconnectReason",
     "EnvelopeError",
     "EventRefused",
+    "EventStream",
     "GatewayConsumer",
     "InvalidRoom",
     "LoopStalled",

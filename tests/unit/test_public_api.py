@@ -13,6 +13,7 @@ def test_public_names_are_these() -> None:
         "DisconnectReason",
         "EnvelopeError",
         "EventRefused",
+        "EventStream",
         "GatewayConsumer",
         "InvalidRoom",
         "LoopStalled",
