@@ -1,5 +1,6 @@
-# make demo | demo-cluster | pictures | test | drain | faults | check | bench | format | clean. Each makes the virtual environment when it is
-# missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
+# make demo | demo-cluster | pictures | test | drain | faults | check | docs | bench | format | clean. Each makes the virtual
+# environment when it is missing; the demos install only what they need, and take another port with `make demo PORT=8001`.
+# `make docs` builds the site of the documentation into build/site.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
@@ -8,7 +9,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 NODE_READY := tests/js/node_modules/.ready
 
-.PHONY: demo demo-cluster pictures test drain faults check check-js bench format clean
+.PHONY: demo demo-cluster pictures test drain faults check check-js docs bench format clean
 
 $(READY): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +53,9 @@ check-js:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_READY) && npm run --prefix tests/js --silent check; \
 		elif [ "$$ARCLY_REQUIRE_ALL" = 1 ]; then echo 'npm is missing, and ARCLY_REQUIRE_ALL=1'; exit 1; \
 		else echo 'gateway.js is not checked: npm is missing'; fi
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -32,7 +32,7 @@ setup(
         "prometheus": ["django-prometheus>=2.3"],
         "redis": ["redis[hiredis]>=5", "msgpack>=1"],
         "jwt": ["PyJWT[crypto]>=2.8"],
-        "typed": ["pydantic>=2"],
+        "typed": ["pydantic>=2.10"],
         "dev": [
             "build>=1.2",
             "celery>=5.3",

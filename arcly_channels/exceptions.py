@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypedDict
+
 from arcly_channels.close_codes import CloseCode
 
 
@@ -101,6 +104,43 @@ class EventRefused(ArclyError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.details: list[Detail] = []
+        """What is wrong with the data, where that is why."""
+
+
+class Detail(TypedDict):
+    """One fault of an event's data: where it is, as in `data.items[3].price`, and what it is."""
+
+    path: str
+    message: str
+
+
+class InvalidPayload(EventRefused):
+    """The data of an event is not what its handler takes, whose annotation says that.
+
+    A handler may raise it as well, for faults that a type cannot know of.
+    The client gets an `error` event with the code `invalid_payload` and with these `details`.
+    """
+
+    def __init__(self, details: Iterable[Detail]) -> None:
+        given = list(details)
+        first = "".join(f"{each['path']}: {each['message']}" for each in given[:1])
+        rest = f" (and {len(given) - 1} more)" if len(given) > 1 else ""
+        super().__init__("invalid_payload", first + rest)
+        self.details = given
+
+
+class PayloadMismatch(ArclyError, TypeError):
+    """A gateway is about to send what it says it does not. Nothing was sent.
+
+    Raised in development and tests only. `where` that is said, and `details` of what is wrong.
+    """
+
+    def __init__(self, where: str, details: Iterable[Detail] = ()) -> None:
+        self.where = where
+        self.details = list(details)
+        faults = "; ".join(f"{each['path']}: {each['message']}" for each in self.details)
+        super().__init__(f"{where}: {faults}" if faults else where)
 
 
 class SlowConsumer(ArclyError):

@@ -7,6 +7,7 @@ limits, which nobody meets. Every client has one question under way.
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 from . import peers
 from .cli import main
@@ -26,9 +27,9 @@ PEERS = (
 TITLE = "events answered"
 
 
-def ask_for(swarm: Swarm, seconds: float) -> float:
+def ask_for(swarm: Swarm, seconds: float, data: dict[str, Any] | None = None) -> float:
     """Have every member ask again and again for so long; the answers a second."""
-    question = client_frame(swarm.dialect.encode("echo", {}))
+    question = client_frame(swarm.dialect.encode("echo", data or {}))
     answered, started = 0, perf_counter()
     for member in swarm.members.values():
         member.sendall(question)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from . import channels_redis
-from .wire import Dialect, Envelopes, SocketIO
+from .wire import Chanx, Dialect, Envelopes, SocketIO
 
 _APPLICATIONS = {
     "ours": ("arcly_channels", ("arcly_channels", "channels")),
@@ -18,7 +19,11 @@ _APPLICATIONS = {
     "bare": ("bare ASGI", ()),
     "socketio": ("python-socketio", ("socketio",)),
     "broadcast": ("websockets.broadcast()", ("websockets",)),
+    "typed": ("arcly_channels, typed", ("arcly_channels", "channels", "pydantic")),
+    "untyped": ("arcly_channels, untyped", ("arcly_channels", "channels", "pydantic")),
+    "chanx": ("chanx", ("chanx", "humps", "channels", "rest_framework")),
 }
+_DIALECTS: dict[str, Callable[[], Dialect]] = {"socketio": SocketIO, "chanx": Chanx}
 _SERVERS = {
     "daphne": (" on Daphne", ("daphne",)),
     "uvicorn": (" on uvicorn", ("uvicorn", "uvloop", "websockets")),
@@ -64,7 +69,7 @@ class Peer:
 
     @property
     def dialect(self) -> Dialect:
-        return SocketIO() if self.application == "socketio" else Envelopes()
+        return _DIALECTS.get(self.application, Envelopes)()
 
     def missing(self) -> str | None:
         """Why this peer cannot run on this machine, or None."""
@@ -97,6 +102,12 @@ STOCK_ON_DAPHNE = Peer("stock", "daphne")
 STOCK_ON_UVICORN = Peer("stock", "uvicorn")
 BARE_ON_DAPHNE = Peer("bare", "daphne")
 BARE_ON_UVICORN = Peer("bare", "uvicorn")
+TYPED_ON_DAPHNE = Peer("typed", "daphne")
+TYPED_ON_UVICORN = Peer("typed", "uvicorn")
+UNTYPED_ON_DAPHNE = Peer("untyped", "daphne")
+UNTYPED_ON_UVICORN = Peer("untyped", "uvicorn")
+CHANX_ON_DAPHNE = Peer("chanx", "daphne")
+CHANX_ON_UVICORN = Peer("chanx", "uvicorn")
 SOCKETIO = Peer("socketio", "uvicorn")
 BROADCAST = Peer("broadcast", "alone")
 BROADCAST_ON_UVLOOP = Peer("broadcast", "alone_uvloop")

@@ -1,6 +1,6 @@
 """Renders the results: the tables between two markers of a page, and the charts in docs/.
 
-The README has what a newcomer wants to know, `docs/benchmarks.md` all there is.
+The README has what a newcomer wants to know, `docs/explanation/benchmarks.md` all there is.
 
 Run by hand: `python -m benchmarks.report [--results DIR] [--readme FILE] [--docs DIR]`.
 """
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 # fmt: off
 ORDER = (
-    "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "idle", "layer",
-    "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
+    "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "typed", "idle",
+    "layer", "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
     "attackers", "relay", "scale_out", "parcels", "eight", "storm",
 )
 # fmt: on
@@ -155,7 +155,7 @@ def main() -> None:
     results = load(chosen.results)
     write_charts(chosen.docs, results)
     write_between_markers(chosen.readme, highlights(results))
-    write_between_markers(chosen.docs / "benchmarks.md", table(results))
+    write_between_markers(chosen.docs / "explanation" / "benchmarks.md", table(results))
     write_between_markers(
         chosen.docs / "explanation" / "capacity.md",
         capacity_page.shown(Costs.measured(chosen.results)),

@@ -101,3 +101,14 @@ class SocketIO:
             return "", None
         event, *data = json.loads(text[2:])
         return event, data[0] if data else None
+
+
+class Chanx(Envelopes):
+    """chanx's messages: `{"action": …, "payload": …}`."""
+
+    def encode(self, event: str, data: Any) -> str:
+        return json.dumps({"action": event, "payload": data}, separators=(",", ":"))
+
+    def decode(self, text: str) -> tuple[str, Any]:
+        message = json.loads(text)
+        return message["action"], message.get("payload")

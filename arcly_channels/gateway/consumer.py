@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
@@ -17,27 +17,16 @@ from arcly_channels.exceptions import (
     MalformedFrame,
 )
 from arcly_channels.fanout.tally import OTHER
+from arcly_channels.gateway.answers import Answer, reply
+from arcly_channels.gateway.controls import CONTROLS
 from arcly_channels.gateway.declaration import declare
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.handling import Line, TimedOut
 from arcly_channels.gateway.subscriptions import Subscription, subscribe
 from arcly_channels.gateway.turns import was_cancelled
 from arcly_channels.layers.message import Message
-from arcly_channels.rooms import check_room
 from arcly_channels.wire import protocol
-from arcly_channels.wire.envelope import Event, Frame, Ref, decode, encode, escaped
-from arcly_channels.wire.events import encode_reply
-
-
-class Answer(NamedTuple):
-    """What a handler of ours is answered with, and for a client of `arcly.v1` instead of that."""
-
-    event: str
-    data: Any
-    v1: Any
-
-    def frame(self, ref: Ref, *, is_v1: bool) -> Frame:
-        return encode(self.event, self.v1 if is_v1 else self.data, ref=ref)
+from arcly_channels.wire.envelope import Event, Frame, Ref, decode, escaped
 
 
 class GatewayConsumer(SessionConsumer):
@@ -63,11 +52,9 @@ class GatewayConsumer(SessionConsumer):
         try:
             event = _event(text_data)
         except MalformedFrame as error:
-            if not self._gateway_session.err():
-                frame = self._error(protocol.MALFORMED, error.problem, error.ref)
-                await self.channel_layer.send_frame(self.id, frame)
-            return
-        await self._answer(event, self._handled, event)
+            await self._send_answer(self._malformed(error))
+        else:
+            await self._answer(event, self._handled, event)
 
     @subscribe(protocol.REFRESH)
     async def auth_refresh(self, data: Any) -> Any:
@@ -92,13 +79,13 @@ class GatewayConsumer(SessionConsumer):
         elif not self._gateway_session.err():
             ref, wait = _ref_of(message.get("text")), math.ceil(seconds * 1000) / 1000
             early = self._error(protocol.RATE_LIMITED, "too much at once", ref, retry_after=wait)
-            await self.channel_layer.send_frame(self.id, early)
+            await self._send_answer(early)
 
     async def _handled(self, event: Event) -> Frame | None:
         """Run the method for an event; return the answer to it, if there is to be one."""
         is_v1 = self.client.is_v1
         tally = self._gateway_session.tally
-        if is_v1 and (control := _CONTROLS.get(event.event)):
+        if is_v1 and (control := CONTROLS.get(event.event)):
             tally.event(event.event).came += 1
             return await control(self, event)
         subscription = self._gateway_declaration.subscriptions.get(event.event)
@@ -109,12 +96,13 @@ class GatewayConsumer(SessionConsumer):
         self._gateway_session.guard.check_event(subscription)
         if not subscription.is_plain:
             return await self._handled_on_terms(subscription, event)
+        data = subscription.data_of(event)
         started = perf_counter()
         try:
-            result = await getattr(self, subscription.method)(event.data)
+            result = await getattr(self, subscription.method)(data)
         finally:
             counted.add(perf_counter() - started)
-        return _reply(result, event.ref, is_v1=is_v1)
+        return reply(subscription, result, event.ref, is_v1=is_v1)
 
     async def _handled_on_terms(self, subscription: Subscription, event: Event) -> Frame | None:
         """Do the same within limits; a handler that may run beside others is answered later."""
@@ -141,18 +129,22 @@ class GatewayConsumer(SessionConsumer):
             if _ends_a_consumer(error):
                 raise
             answer = self._refusal(event, error)
+        await self._send_answer(answer)
+
+    async def _send_answer(self, answer: Frame | None) -> None:
         if answer is not None:
             await self.channel_layer.send_frame(self.id, answer)
 
     async def _finished(self, subscription: Subscription, line: Line, event: Event) -> Frame | None:
         handler, late = getattr(self, subscription.method), partial(self._end_late, subscription)
+        data = subscription.data_of(event)
         started = perf_counter()
         try:
-            result = await line.call(handler, event.data, late)
+            result = await line.call(handler, data, late)
         finally:
             tally = self._gateway_session.tally
             tally.event(subscription.event).add(perf_counter() - started)
-        return _reply(result, event.ref, is_v1=self.client.is_v1)
+        return reply(subscription, result, event.ref, is_v1=self.client.is_v1)
 
     def _line_of(self, subscription: Subscription) -> Line:
         if self._gateway_lines is None:
@@ -168,6 +160,12 @@ class GatewayConsumer(SessionConsumer):
         if error is not None and not isinstance(error, (EventRefused, StopConsumer)):
             self._report(subscription.method, "failed after it was cancelled", exc_info=error)
 
+    def _malformed(self, error: MalformedFrame) -> Frame | None:
+        """Return the answer to a frame that is none, unless there were too many of those."""
+        if self._gateway_session.err():
+            return None
+        return self._error(protocol.MALFORMED, error.problem, error.ref)
+
     def _refusal(self, event: Event, error: BaseException) -> Frame:
         """Return the answer to an event that was not obeyed; count and log what is our fault."""
         subscription = self._gateway_declaration.subscriptions.get(event.event)
@@ -179,33 +177,6 @@ class GatewayConsumer(SessionConsumer):
 
 
 GatewayConsumer._gateway_declaration = declare(GatewayConsumer)
-
-
-async def _join(gateway: GatewayConsumer, event: Event) -> None:
-    room = _room_of(event.data)
-    await gateway._ask_may_join(room)
-    await gateway.client.join(room, event.ref)
-
-
-async def _leave(gateway: GatewayConsumer, event: Event) -> None:
-    await gateway.client.leave(_room_of(event.data), event.ref)
-
-
-async def _answer_ping(gateway: GatewayConsumer, event: Event) -> Frame | None:
-    return None if event.ref is None else encode_reply(None, event.ref)
-
-
-async def _take_pong(gateway: GatewayConsumer, event: Event) -> None:
-    """Do nothing: that a frame came is all it says."""
-
-
-_CONTROLS: dict[str, Callable[[GatewayConsumer, Event], Awaitable[Frame | None]]] = {
-    protocol.JOIN: _join,
-    protocol.LEAVE: _leave,
-    protocol.PING: _answer_ping,
-    protocol.PONG: _take_pong,
-}
-"""What every client of `arcly.v1` may send."""
 
 
 def _event(text: str | None) -> Event:
@@ -220,22 +191,9 @@ def _ends_a_consumer(error: BaseException) -> bool:
     return isinstance(error, (StopConsumer, AcceptConnection, DenyConnection))
 
 
-def _reply(result: Any, ref: Ref, *, is_v1: bool) -> Frame | None:
-    """Return what a handler's result is for the client, if it is to be told."""
-    if isinstance(result, Answer):
-        return result.frame(ref if is_v1 else None, is_v1=is_v1)
-    return encode_reply(result, ref) if is_v1 and ref is not None else None
-
-
 def _ref_of(text: str | None) -> Ref:
     """Return the mark of a frame, if there is one, that is not looked at any further."""
     try:
         return _event(text).ref
     except MalformedFrame as error:
         return error.ref
-
-
-def _room_of(data: Any) -> str:
-    room = data.get("room") if isinstance(data, dict) else None
-    check_room(room)
-    return str(room)

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction
 from channels.consumer import SyncConsumer
 
+from arcly_channels.conf.settings import is_under_development
 from arcly_channels.conf.spelling import meant
+from arcly_channels.gateway.outgoing import ATTRIBUTE, CheckedEvents, collect_sends
 from arcly_channels.gateway.subscriptions import Subscription, collect, mark_of
 from arcly_channels.logs import Repeats
 from arcly_channels.rooms import checked_namespace
 from arcly_channels.session.guard import Policy
+from arcly_channels.wire.events import Encode, encode_event
+
+if TYPE_CHECKING:
+    from arcly_channels.gateway.payloads import Payload
 
 ATTRIBUTES = (
     "require_claims",
@@ -24,6 +30,7 @@ ATTRIBUTES = (
     "required_roles",
     "required_perms",
     "room_namespace",
+    ATTRIBUTE,
 )
 """What is said in the class and not in `as_asgi()`."""
 
@@ -45,13 +52,22 @@ OF_INSTANCES = frozenset({"scope", "channel_layer", "channel_name", "groups"})
 class Declaration:
     """The policy of a gateway class, its subscriptions by event, and what it logs too often."""
 
+    name: str
     policy: Policy
     subscriptions: dict[str, Subscription]
+    sends: dict[str, Payload]
+    """What it says that it sends, by event; where it says nothing, it may send anything."""
     reserved: frozenset[str]
     """The names that no Channels message may call: not meant for that, or guarded."""
     takes_events: bool
     """Whether its frames are events, and not what another consumer makes of them."""
     failures: Repeats = dataclasses.field(default_factory=Repeats)
+
+    def encoder(self) -> Encode:
+        """Return what encodes the events of a client: in development, only what `sends` has."""
+        if self.sends and is_under_development():
+            return CheckedEvents(self.name, self.sends)
+        return encode_event
 
 
 def declare(gateway: Any) -> Declaration:
@@ -72,7 +88,14 @@ def declare(gateway: Any) -> Declaration:
     own = {name for each in gateway.__mro__ if _is_framework(each) for name in vars(each)}
     takes_events = any(map(_is_ours, _definers(gateway, "receive")[:1]))
     reserved = OF_INSTANCES | own | handlers
-    return Declaration(Policy.of(gateway), subscriptions, reserved, takes_events)
+    return Declaration(
+        gateway.__qualname__,
+        Policy.of(gateway),
+        subscriptions,
+        collect_sends(gateway),
+        reserved,
+        takes_events,
+    )
 
 
 def check_answer(gateway: type, hook: str, answer: object, refusal: type[Exception]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -32,6 +32,12 @@ class Hooks(Reporting):
     """The permissions, each `resource:action`, that a client must have all of."""
     room_namespace: ClassVar[str | None] = None
     """What tells the rooms of this gateway from those of others that have another, or none."""
+    sends: ClassVar[Mapping[str, Any]] = {}
+    """The type of the data of each event that it sends, as in `{"message.receive": Message}`.
+
+    In development and tests, any other event or data raises `PayloadMismatch`; those of the bases
+    count, too. Where nothing is said, everything may be sent.
+    """
 
     # What a gateway overrides
 

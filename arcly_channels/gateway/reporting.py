@@ -100,7 +100,8 @@ class Reporting:
     def _refusal_of(self, method: str, error: BaseException, ref: Ref) -> Frame:
         """Return what a client is told of an error; count and log what is our fault."""
         if isinstance(error, EventRefused):
-            return self._error(error.code, error.message, ref, retry_after=error.retry_after)
+            more = {"retry_after": error.retry_after, "details": error.details}
+            return self._error(error.code, error.message, ref, **more)
         if isinstance(error, InvalidRoom):
             return self._error(protocol.INVALID_ROOM, error, ref)
         if isinstance(error, RelayError):

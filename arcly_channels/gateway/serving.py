@@ -137,7 +137,11 @@ class Serving(Hooks, Speaking):
         transport.hold_server(drain.run)
         try:
             await self._gateway_session.open(
-                transport, about=self._about(), namespace=self.room_namespace, is_v1=is_v1
+                transport,
+                about=self._about(),
+                namespace=self.room_namespace,
+                is_v1=is_v1,
+                encode=self._gateway_declaration.encoder(),
             )
         except RelayError as error:  # It would miss what is for it.
             self._report("accept", f"failed: {error}")

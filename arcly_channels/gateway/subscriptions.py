@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 
 from arcly_channels.gateway.handling import Terms
+from arcly_channels.gateway.hints import data_hint, payload_of, place_of, reply_hint
 from arcly_channels.identity.claims import Access
+from arcly_channels.wire.envelope import Event
 from arcly_channels.wire.protocol import RESERVED
+
+if TYPE_CHECKING:
+    from arcly_channels.gateway.payloads import Payload
 
 Handler = Callable[[Any, Any], Any]
 H = TypeVar("H", bound=Handler)
@@ -30,6 +36,14 @@ class Subscription:
     """The name under which the class has it."""
     is_plain: bool = False
     """Whether it simply runs in turn, without any limits."""
+    payload: Payload | None = None
+    """What reads the data for it; None where that is the JSON that was parsed."""
+    reply: Payload | None = None
+    """What writes what it returns; None where that is written as events are."""
+
+    def data_of(self, event: Event) -> Any:
+        """Return an event's data as the handler takes it; raise `InvalidPayload` if it is not."""
+        return event.data if self.payload is None else self.payload.read(event)
 
 
 def subscribe(
@@ -52,6 +66,11 @@ def subscribe(
     up to `burst` may come at once, by default that number; who sends more gets `rate_limited`.
     With a `concurrency` above 1, that many handlers of the event may run at once, and beside those
     of other events; else events are handled one at a time, in order.
+
+    The annotations count. Data is read into the type that `data` is annotated with, and where it
+    cannot be, the client gets the `error` event `invalid_payload`; annotated as `Any`, or not at
+    all, it is the JSON that was parsed. What is returned is the reply to a client of `arcly.v1`,
+    written as its type says. This needs the extra `typed`; see `InvalidPayload`.
 
     A `def` runs in the thread that `sync_to_async` shares, where the ORM works. A thread cannot be
     stopped: one that takes longer than `timeout` goes on, and its result is dropped.
@@ -99,9 +118,9 @@ def collect(gateway: type) -> dict[str, Subscription]:
         each = _as_found(mark, gateway, name)
         other = by_event.setdefault(each.event, each)
         if other is not each:
+            places = (place_of(gateway, found.method) for found in (other, each))
             raise TypeError(
-                f"{gateway.__qualname__} has two handlers of {each.event!r}: "
-                f"{other.method} and {each.method}"
+                f"{gateway.__qualname__} has two handlers of {each.event!r}: {' and '.join(places)}"
             )
     return by_event
 
@@ -111,7 +130,17 @@ def _as_found(mark: Subscription, gateway: type, name: str) -> Subscription:
     handler = inspect.getattr_static(gateway, name)
     _check(handler, mark.event)
     terms = dataclasses.replace(mark.terms, in_thread=not _is_async(handler))
-    return dataclasses.replace(mark, method=name, terms=terms, is_plain=terms == Terms())
+    payload, reply = data_hint(gateway, name), None
+    if find_spec("pydantic"):  # Else what it returns is written as it is.
+        reply = reply_hint(gateway, name)
+    return dataclasses.replace(
+        mark,
+        method=name,
+        terms=terms,
+        is_plain=terms == Terms(),
+        payload=None if payload is None else payload_of(payload),
+        reply=None if reply is None else payload_of(reply),
+    )
 
 
 def _check(handler: Any, event: str) -> None:

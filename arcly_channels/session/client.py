@@ -13,7 +13,7 @@ from arcly_channels.reasons import Limit
 from arcly_channels.rooms import TenantLike, group_name, is_room, lobby_name
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Ref
-from arcly_channels.wire.events import encode_event
+from arcly_channels.wire.events import Encode, encode_event
 
 
 class ClientHandle:
@@ -27,6 +27,7 @@ class ClientHandle:
     """
 
     __slots__ = (
+        "_encode",
         "_is_farewell",
         "_is_gone",
         "_layer",
@@ -47,7 +48,9 @@ class ClientHandle:
         claims: Mapping[str, Any] | None,
         tenant: TenantLike | None,
         namespace: str | None = None,
+        encode: Encode = encode_event,
     ) -> None:
+        self._encode = encode
         self._layer = layer
         self._outbox = outbox
         self._is_farewell = False
@@ -87,7 +90,7 @@ class ClientHandle:
     async def emit(self, event: str, data: Any = None) -> None:
         """Send an event to this client only."""
         if not self.is_gone:
-            await self._layer.send_frame(self.id, encode_event(event, data))
+            await self._layer.send_frame(self.id, self._encode(event, data))
 
     async def broadcast(
         self, event: str, data: Any = None, *, exclude_self: bool = False, all_tenants: bool = False
@@ -165,7 +168,7 @@ class ClientHandle:
         room: str | None = None,
     ) -> None:
         exclude = self.id if exclude_self else None
-        await self._layer.publish(group, encode_event(event, data, room=room), exclude=exclude)
+        await self._layer.publish(group, self._encode(event, data, room=room), exclude=exclude)
 
     def __repr__(self) -> str:
         return f"<ClientHandle {self.id}{' (gone)' if self.is_gone else ''}>"

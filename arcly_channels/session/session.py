@@ -29,6 +29,7 @@ from arcly_channels.session.limits import places
 from arcly_channels.transports.base import Transport
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Frame
+from arcly_channels.wire.events import Encode, encode_event
 
 logger = logging.getLogger(__name__)
 _NOWHERE = Tally()
@@ -161,11 +162,13 @@ class Session:
         about: About = NOBODY,
         namespace: str | None = None,
         is_v1: bool = False,
+        encode: Encode = encode_event,
     ) -> None:
         """Register a client whose connection was accepted, and put it into the groups it is in.
 
         `about` is who that is, for the log, and `namespace` that of its rooms. A client that speaks
-        `arcly.v1` (`is_v1`) is welcomed before anything else, and told why when it has to go.
+        `arcly.v1` (`is_v1`) is welcomed before anything else, and told why when it has to go. Its
+        events are encoded by `encode`.
         """
         settings, layer, guard = get_settings(), self.layer, self.guard
         self.transport = transport
@@ -180,7 +183,13 @@ class Session:
         id = layer.connect(self._channel, outbox, about, self._welcome if is_v1 else None)
         self._connection = layer.registry.get(id)
         self.client = ClientHandle(
-            layer, outbox, id, claims=guard.claims, tenant=guard.tenant, namespace=namespace
+            layer,
+            outbox,
+            id,
+            claims=guard.claims,
+            tenant=guard.tenant,
+            namespace=namespace,
+            encode=encode,
         )
         self._state = State.OPEN
         await self._enter()

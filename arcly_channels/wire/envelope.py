@@ -107,6 +107,8 @@ class Event(NamedTuple):
     event: str
     data: Any
     ref: Ref
+    text: str = ""
+    """The frame that it came in, whole."""
 
 
 def encode(
@@ -164,7 +166,7 @@ def decode(text: str) -> Event:
         )
     if not isinstance(event, str):
         raise MalformedFrame('the frame has no string "event"', ref)
-    return Event(event, envelope.get("data"), ref)
+    return Event(event, envelope.get("data"), ref, text)
 
 
 def escaped(name: str) -> str:

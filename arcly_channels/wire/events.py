@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,9 @@ from arcly_channels.wire import envelope
 from arcly_channels.wire.envelope import Frame, Ref
 from arcly_channels.wire.protocol import REPLY, RESERVED
 
+Encode = Callable[..., Frame]
+"""Encodes an event as `encode_event` does."""
+
 EVENT = "gateway.event"
 GAP_MESSAGE = "gateway.gap"
 """The type of what a layer tells its gateways when messages may be missing."""
@@ -22,16 +26,21 @@ _django_default = DjangoJSONEncoder().default
 
 
 def _default(value: Any) -> Any:
-    """Write what Django's encoder writes, and claims, which are read-only mappings."""
-    return dict(value) if isinstance(value, MappingProxyType) else _django_default(value)
+    """Write what Django's encoder writes; claims, which are read-only mappings; and models."""
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    if hasattr(type(value), "model_dump_json"):  # That of pydantic, which need not be there.
+        return orjson.Fragment(value.model_dump_json(by_alias=True))
+    return _django_default(value)
 
 
 def encode_event(event: str, data: Any, *, room: str | None = None) -> Frame:
     """Encode an event, with Django's usual values written as `DjangoJSONEncoder` does.
 
-    Model instances and querysets are refused: raises `EnvelopeError` naming the value. It does so
-    too for a frame of more than `MAX_FRAME_BYTES`, which bounds what waits for a slow client, and
-    for a name that begins with `gateway:`, as only the protocol's own do.
+    Models of pydantic write themselves, by alias. Those of Django are refused, as are querysets:
+    raises `EnvelopeError` naming the value. It does so too for a frame of more than
+    `MAX_FRAME_BYTES`, which bounds what waits for a slow client, and for a name that begins with
+    `gateway:`, as only the protocol's own do.
     """
     if isinstance(event, str) and event.startswith(RESERVED):
         raise EnvelopeError("event", f"names that begin with {RESERVED} are the protocol's own")

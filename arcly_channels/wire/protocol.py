@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from arcly_channels.close_codes import CloseCode, Reconnect
+from arcly_channels.exceptions import Detail
 from arcly_channels.wire.envelope import Frame, Ref, encode
 
 SUBPROTOCOL = "arcly.v1"
@@ -44,6 +45,7 @@ INVALID_ROOM = "invalid_room"
 TOO_MANY_ROOMS = "too_many_rooms"
 RATE_LIMITED = "rate_limited"
 TIMEOUT = "timeout"
+INVALID_PAYLOAD = "invalid_payload"
 UNAVAILABLE = "unavailable"
 OUTCOME_UNKNOWN = "outcome_unknown"
 INTERNAL = "internal"
@@ -51,7 +53,7 @@ INTERNAL = "internal"
 ERRORS = frozenset(
     {
         *(MALFORMED, UNKNOWN_EVENT, FORBIDDEN, UNAUTHENTICATED, INVALID_ROOM, TOO_MANY_ROOMS),
-        *(RATE_LIMITED, TIMEOUT, UNAVAILABLE, OUTCOME_UNKNOWN, INTERNAL),
+        *(RATE_LIMITED, TIMEOUT, INVALID_PAYLOAD, UNAVAILABLE, OUTCOME_UNKNOWN, INTERNAL),
     }
 )
 """All of these. Projects have codes of their own, which metrics count as one."""
@@ -75,16 +77,25 @@ REASONS: dict[int, str] = {
 
 
 def error_frame(
-    code: object, message: object, ref: Ref = None, *, retry_after: float | None = None
+    code: object,
+    message: object,
+    ref: Ref = None,
+    *,
+    retry_after: float | None = None,
+    details: Sequence[Detail] = (),
 ) -> Frame:
     """Make the reply to a frame that could not be obeyed; it cannot fail, whatever is said in it.
 
     `ref` is that of an `Event` or a `MalformedFrame`, which were looked at. `retry_after` is after
-    how many seconds it is worth to try again, if it is.
+    how many seconds it is worth to try again, if it is. `details` say what is wrong with the data.
     """
     error: dict[str, Any] = {"code": _text(code), "message": _text(message)}
     if retry_after is not None:
         error["retry_after"] = round(retry_after, 3)
+    if details:
+        error["details"] = [
+            {"path": _text(each["path"]), "message": _text(each["message"])} for each in details
+        ]
     return encode(ERROR, error, ref=ref)
 
 

@@ -1,9 +1,11 @@
-"""What people do on the page of the demo."""
+"""What people do on the page of the demo, and what a page may not do to them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from tests.node import installed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -42,3 +44,11 @@ def in_module(page: Page, module: str, script: str) -> Any:
     return page.evaluate(
         f"async () => {{ const module = await import('/static/chat/{module}.js'); {script} }}"
     )
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe-core finds, as a line for each rule and element."""
+    # No script of the page's: its policy would not let that in.
+    page.evaluate(installed("axe-core/axe.min.js").read_text())
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]

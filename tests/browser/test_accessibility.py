@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.browser.pages import Browse, Visit, join, wait_for_message, write
-from tests.node import installed, packages
+from tests.browser.pages import Browse, Visit, join, violations, wait_for_message, write
+from tests.node import packages
 from tests.servers import Server, demo_beside_stock
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 SCREENS: dict[str, dict[str, Any]] = {
     f"{scheme}, {name}": {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
@@ -80,12 +77,3 @@ def test_slow_client_has_no_violations(
     page.get_by_text("What is measured").click()
     page.get_by_text("at most").first.wait_for()
     assert violations(page) == []
-
-
-def violations(page: Page) -> list[str]:
-    """Return what axe-core finds, as a line for each rule and element."""
-    page.evaluate(
-        installed("axe-core/axe.min.js").read_text()
-    )  # No script of the page's: its policy would not let that in.
-    found = page.evaluate("axe.run()")["violations"]
-    return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]

@@ -18,7 +18,7 @@ from tests.servers import ROOT, Server
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PAGE = DOCS / "browser.md"
+PAGE = DOCS / "reference" / "browser.md"
 TYPES = ROOT / "arcly_channels" / "static" / "arcly_channels" / "gateway.d.ts"
 RECIPES = DOCS / "how-to" / "browser-recipes.md"
 WELCOME_SPREAD = 700

@@ -14,9 +14,14 @@ django.setup()
 from channels.exceptions import StopConsumer  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
+from pydantic import BaseModel  # noqa: E402
 
 from arcly_channels import GatewayConsumer, subscribe  # noqa: E402
 from arcly_channels.identity import IdentityMiddlewareStack  # noqa: E402
+
+
+class Numbered(BaseModel):
+    number: int
 
 
 class Gateway(GatewayConsumer):
@@ -36,6 +41,9 @@ class Gateway(GatewayConsumer):
     async def goodbye(self, data: Any) -> None:
         await self.close(4002)
         raise StopConsumer
+
+    @subscribe("typed")
+    async def typed(self, data: Numbered) -> None: ...
 
     @subscribe("secret", roles="admin")
     async def secret(self, data: Any) -> None: ...

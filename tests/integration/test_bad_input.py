@@ -57,6 +57,9 @@ FRAMES: dict[str, list[str | bytes]] = {
     ],
     "an unknown event that begins with gateway:": [frame("gateway:x"), frame("gateway:")],
     "an event whose roles or permissions are missing": [frame("secret")],
+    "data that is not of the handler's type": [
+        frame("typed", each) for each in (None, "tea", {"number": "x"}, {"number": [1] * 500})
+    ],
     "gateway:join where there is no may_join": [frame("gateway:join", {"room": "tea"})],
     "a room that is none": [frame("gateway:join", each) for each in (None, {}, {"room": 7})],
     "a room beyond MAX_ROOMS_PER_CONNECTION": [

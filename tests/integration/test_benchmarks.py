@@ -48,9 +48,9 @@ def test_readme_shows_one_chart_and_a_row_for_each_highlight() -> None:
 
 
 def test_benchmarks_page_shows_all_results() -> None:
-    assert shown(DOCS / "benchmarks.md") == table(load(DIRECTORY)).strip()
+    assert shown(DOCS / "explanation" / "benchmarks.md") == table(load(DIRECTORY)).strip()
 
 
 def test_benchmarks_page_names_every_benchmark() -> None:
-    text = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    text = (DOCS / "explanation" / "benchmarks.md").read_text(encoding="utf-8")
     assert all(f"| `{name}.py` |" in text for name in ORDER)

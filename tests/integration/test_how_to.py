@@ -76,7 +76,7 @@ async def send(communicator: Any, event: str, data: Any = None) -> None:
 def recipe(heading: str, number: int = 0, **names: Any) -> Any:
     """Run a code block of a recipe, and return the names that it defines."""
     namespace = {"__name__": "recipe", **names}
-    exec(blocks(section(DOCS / "how-to.md", heading), "python")[number], namespace)
+    exec(blocks(section(DOCS / "how-to" / "recipes.md", heading), "python")[number], namespace)
     return SimpleNamespace(**namespace)
 
 

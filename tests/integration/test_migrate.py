@@ -12,7 +12,7 @@ from channels.testing import WebsocketCommunicator
 from arcly_channels import GatewayConsumer
 from tests.documents import DOCS, blocks, section
 
-PAGE = DOCS / "migrate.md"
+PAGE = DOCS / "how-to" / "migrate.md"
 
 
 @pytest.fixture(autouse=True)

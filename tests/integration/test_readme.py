@@ -1,8 +1,7 @@
-"""The README: its quickstart runs, and its tables are what the code says."""
+"""The README: its quickstart runs."""
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,8 @@ from urllib.request import urlopen
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from arcly_channels import CloseCode
-from arcly_channels.conf.settings import Settings
-from arcly_channels.metrics import LayerCollector
 from tests.clients import DEADLINE, Client, connected
-from tests.documents import README, blocks, build_project, section, table
+from tests.documents import README, blocks, build_project, section
 from tests.servers import Server
 
 
@@ -41,28 +37,6 @@ def test_quickstart_serves_a_chat(tmp_path: Path) -> None:
         urlopen(f"{server.url}/kettle", timeout=DEADLINE).close()
         assert ada.receive() == bob.receive() == message("The kettle is on")
         assert "Traceback" not in server.log.read_text()
-
-
-def test_settings_are_those_of_the_code() -> None:
-    rows = {row["setting"]: row["default"] for row in table(section(README, "Settings"))}
-    assert rows == {each.name: str(each.default) for each in dataclasses.fields(Settings)}
-
-
-def test_close_codes_are_those_of_the_code() -> None:
-    rows = table(section(README, "Close codes"))
-    assert [(int(row["code"]), row["name"], row["reconnect?"]) for row in rows] == [
-        (code.value, code.name, code.reconnect) for code in CloseCode
-    ]
-
-
-def test_metrics_are_those_of_the_code() -> None:
-    found = []
-    for metric in LayerCollector().collect():
-        labels = metric._labelnames  # type: ignore[attr-defined]
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        found.append((name, metric.type, ", ".join(sorted(labels)), metric.documentation))
-    rows = table(section(README, "Metrics"))
-    assert [(row["metric"], row["type"], row["labels"], row["meaning"]) for row in rows] == found
 
 
 def add_view(project: Path, code: str) -> None:

@@ -1,4 +1,4 @@
-// Finds out what docs/browser.md says in its tables, and prints it as JSON. The codes of closes to
+// Finds out what docs/reference/browser.md says in its tables, and prints it as JSON. The codes of closes to
 // be tried are its arguments. Time is what the mock of Node's own test runner makes of it.
 
 import { mock } from "node:test";

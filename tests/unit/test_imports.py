@@ -48,6 +48,7 @@ ONE_DOOR = [
     {"msgpack"},
     {"cryptography"},
     {"jwt"},
+    {"pydantic", "pydantic_core"},
 ]
 
 FILES = sorted(PACKAGE.rglob("*.py"))

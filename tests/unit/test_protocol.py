@@ -81,12 +81,13 @@ def test_reply_to_any_frame_is_short_and_written_once(
 
 
 def test_codes_of_errors_are_those_of_the_reference() -> None:
-    rows = table(section(DOCS / "reference.md", "The wire format"))
+    rows = table(section(DOCS / "reference" / "errors.md", "Error codes"))
     known = {
         protocol.MALFORMED,
         protocol.UNKNOWN_EVENT,
         protocol.FORBIDDEN,
         protocol.UNAUTHENTICATED,
+        protocol.INVALID_PAYLOAD,
         protocol.INVALID_ROOM,
         protocol.INTERNAL,
         protocol.TOO_MANY_ROOMS,

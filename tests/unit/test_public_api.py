@@ -15,8 +15,10 @@ def test_public_names_are_these() -> None:
         "EventRefused",
         "EventStream",
         "GatewayConsumer",
+        "InvalidPayload",
         "InvalidRoom",
         "LoopStalled",
+        "PayloadMismatch",
         "Refused",
         "RelayError",
         "RelayOutcomeUnknown",
@@ -49,6 +51,6 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_every_error_of_the_package_is_an_arcly_error() -> None:
-    errors = ("EnvelopeError", "EventRefused", "InvalidRoom", "LoopStalled", "Refused")
+    errors = ("EnvelopeError", "EventRefused", "InvalidPayload", "PayloadMismatch", "Refused")
     root = arcly_channels.ArclyError
     assert all(issubclass(getattr(arcly_channels, name), root) for name in errors)

@@ -79,7 +79,7 @@ async def test_who_was_never_accepted_is_not_counted(
 
 
 def test_reference_has_every_reason() -> None:
-    rows = table(section(DOCS / "reference.md", "`DisconnectReason`"))
+    rows = table(section(DOCS / "reference" / "errors.md", "`DisconnectReason`"))
     assert [row["reason"] for row in rows] == [each.value for each in DisconnectReason]
 
 
