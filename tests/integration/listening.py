@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,6 +34,7 @@ class Listener:
         version: str = "1.1",
         receive_buffer: int | None = None,
         body: bytes = b"",
+        context: ssl.SSLContext | None = None,
         **headers: str,
     ) -> None:
         self._socket = socket.socket()
@@ -41,6 +43,8 @@ class Listener:
         self._socket.settimeout(DEADLINE)
         name, port = host.split(":")
         self._socket.connect((name, int(port)))
+        if context is not None:
+            self._socket = context.wrap_socket(self._socket, server_hostname=name)
         more = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in headers.items())
         head = f"{method} {path} HTTP/{version}\r\nHost: {host}\r\n{more}\r\n"
         self._socket.sendall(head.encode() + body)
