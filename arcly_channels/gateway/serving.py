@@ -54,7 +54,7 @@ class Serving(Hooks, Speaking):
         cls._gateway_declaration = declare(cls)
 
     @classmethod
-    def _check_served(cls, named: Iterable[str]) -> None:
+    def _check_served(cls, named: Iterable[str] = ()) -> None:
         """Find out before the first client comes whether the settings are right.
 
         Raises `TypeError` for an attribute of the class among what is `named` for an instance,

@@ -61,20 +61,20 @@ class EventStream(Serving):
         self._gateway_asked: list[str] = []
 
     @classmethod
-    def as_asgi(cls, *, rooms: Rooms = (), **initkwargs: Any) -> Any:
+    def as_asgi(cls, *, rooms: Rooms = ()) -> Any:
         """Return the ASGI application, as `path()` wants it; bad settings fail here already.
 
         `rooms` are those that every client is in, or a function that returns them for the scope of
         one: an `async def`, or a `def`, which runs in the thread of the database. It may raise
         `Refused`. Others that a client asks for, by `?room=…` in its URL, are up to `may_join`.
 
-        Raises `TypeError` for rooms that are none, and for an attribute of the class.
+        Raises `TypeError` for rooms that are none, `InvalidRoom` for a bad name.
         """
-        cls._check_served(initkwargs)
+        cls._check_served()
         found = rooms if callable(rooms) else checked(rooms)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            await cls(rooms=found, **initkwargs)(scope, receive, send)
+            await cls(found)(scope, receive, send)
 
         return application
 
