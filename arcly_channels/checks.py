@@ -19,6 +19,7 @@ from arcly_channels.conf import settings as conf
 from arcly_channels.conf.identity import Complaints, read_jwt
 from arcly_channels.conf.spelling import did_you_mean, meant
 from arcly_channels.gateway.consumer import GatewayConsumer
+from arcly_channels.gateway.serving import Serving
 from arcly_channels.identity.origin import SameHostOriginValidator
 from arcly_channels.identity.verifier import load_verifier
 from arcly_channels.layers.base import GatewayLayer
@@ -219,9 +220,12 @@ def check_origins(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 class _Routed(NamedTuple):
-    """A gateway that the project serves, and what is wrong with how its origins are looked at."""
+    """A gateway that the project serves, and what is wrong with how its origins are looked at.
 
-    gateway: type[GatewayConsumer]
+    Nothing is with an event stream's: pages of another origin cannot read it.
+    """
+
+    gateway: type[Serving]
     past: str
 
 
@@ -247,13 +251,13 @@ def _walk(node: object, past: str, seen: set[tuple[int, str]]) -> Iterator[_Rout
         is_open = "*" in node.allowed_origins
         past = 'behind an origin validator that lets in every origin, "*"' if is_open else ""
     consumer = getattr(node, "consumer_class", None)  # Of what `as_asgi` returns.
-    if isinstance(consumer, type) and issubclass(consumer, GatewayConsumer):
-        yield _Routed(consumer, past)
+    if isinstance(consumer, type) and issubclass(consumer, Serving):
+        yield _Routed(consumer, past if issubclass(consumer, GatewayConsumer) else "")
     for child in _children(node):
         yield from _walk(child, past, seen)
 
 
-def _name(gateway: type[GatewayConsumer]) -> str:
+def _name(gateway: type[Serving]) -> str:
     return f"{gateway.__module__}.{gateway.__qualname__}"
 
 

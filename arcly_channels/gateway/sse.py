@@ -76,6 +76,7 @@ class EventStream(Serving):
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await cls(found)(scope, receive, send)
 
+        application.consumer_class = cls  # type: ignore[attr-defined]  # As Channels says it.
         return application
 
     # What the server calls
