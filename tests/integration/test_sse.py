@@ -227,3 +227,19 @@ def test_middleware_that_hides_send_is_seen_through_with_the_application_of_ours
         is_found = application == "found_again"
         assert kind == ("DaphneEventTransport" if is_found else "AsgiEventTransport")
         assert is_found != ("GatewayApplication" in server.log.read_text())
+
+
+@pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
+def test_a_stream_that_says_nothing_is_alive_as_long_as_its_system_takes_pings(
+    kind: str, tmp_path: Path
+) -> None:
+    limits = {"PING_INTERVAL": 0.3, "IDLE_TIMEOUT": 0.6}
+    environment = {"TEST_ARCLY_CHANNELS": json.dumps(limits)}
+    with (
+        Server(*command(kind), directory=tmp_path, environment=environment) as server,
+        Listener(server.host).open() as listener,
+    ):
+        while listener.body.count(b"gateway:ping") < 5:
+            listener.read()
+            assert not listener.is_over
+        assert "closed with" not in server.log.read_text()
