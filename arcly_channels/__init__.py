@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         room_size,
         send_to,
     )
+    from arcly_channels.gateway.sse import EventStream
     from arcly_channels.gateway.subscriptions import subscribe
     from arcly_channels.reasons import DisconnectReason
     from arcly_channels.rooms import group_name
@@ -65,6 +66,7 @@ __all__ = [
     "DisconnectReason",
     "EnvelopeError",
     "EventRefused",
+    "EventStream",
     "GatewayConsumer",
     "InvalidPayload",
     "InvalidRoom",
@@ -111,6 +113,7 @@ _NAMES = {
         "abroadcast abroadcast_to_room aconnection_count aroom_size asend_to "
         "broadcast broadcast_to_room connection_count room_size send_to"
     ),
+    "gateway.sse": "EventStream",
     "gateway.subscriptions": "subscribe",
     "reasons": "DisconnectReason",
     "rooms": "group_name",

@@ -17,14 +17,14 @@ class GatewayApplication:
     It passes the server's `receive` and `send` down in the scope's `extensions`, and the addresses
     of the connection. It is needed only where middleware replaces `send` by a function of its own,
     or (on granian) changes `client` to what a proxy's headers say; a warning says so. What such
-    middleware does to outgoing WebSocket messages does not happen to a gateway's frames then.
+    middleware does to outgoing messages does not happen to a gateway's frames then.
     """
 
     def __init__(self, application: Application) -> None:
         self.application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
+        if scope["type"] in ("websocket", "http"):
             ends = {name: scope[name] for name in ("client", "server") if name in scope}
             given = {EXTENSION: {"receive": receive, "send": send, "ends": ends}}
             scope = {**scope, "extensions": {**scope.get("extensions", {}), **given}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,7 +18,8 @@ from arcly_channels.conf import settings as conf
 from arcly_channels.conf.identity import Complaints, read_jwt
 from arcly_channels.conf.spelling import did_you_mean, meant
 from arcly_channels.gateway.consumer import GatewayConsumer
-from arcly_channels.gateway.routed import routed_gateways
+from arcly_channels.gateway.routed import Routed, routed_gateways
+from arcly_channels.gateway.serving import Serving
 from arcly_channels.identity.origin import SameHostOriginValidator
 from arcly_channels.identity.verifier import load_verifier
 from arcly_channels.layers.base import GatewayLayer
@@ -217,9 +217,12 @@ def check_origins(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 class _Entrance(NamedTuple):
-    """A gateway that the project serves, and what is wrong with how its origins are looked at."""
+    """A gateway that the project serves, and what is wrong with how its origins are looked at.
 
-    gateway: type[GatewayConsumer]
+    Nothing is with an event stream's: pages of another origin cannot read it.
+    """
+
+    gateway: type[Serving]
     past: str
 
 
@@ -230,12 +233,12 @@ def _entrances() -> list[_Entrance]:
     except ImproperlyConfigured:
         return []  # There is none, or Django and the server have words of their own.
     found = routed_gateways(application)
-    return list(dict.fromkeys(_Entrance(each.gateway, _past(each.behind)) for each in found))
+    return list(dict.fromkeys(_Entrance(each.gateway, _past(each)) for each in found))
 
 
-def _past(behind: Iterable[object]) -> str:
-    past = "without an origin validator"
-    for node in behind:
+def _past(routed: Routed) -> str:
+    past = "without an origin validator" if issubclass(routed.gateway, GatewayConsumer) else ""
+    for node in routed.behind if past else ():
         if isinstance(node, SameHostOriginValidator):
             return ""
         if isinstance(node, OriginValidator):
@@ -245,7 +248,7 @@ def _past(behind: Iterable[object]) -> str:
     return past
 
 
-def _name(gateway: type[GatewayConsumer]) -> str:
+def _name(gateway: type[Serving]) -> str:
     return f"{gateway.__module__}.{gateway.__qualname__}"
 
 

@@ -13,7 +13,9 @@ from .wire import Chanx, Dialect, Envelopes, SocketIO
 _APPLICATIONS = {
     "ours": ("arcly_channels", ("arcly_channels", "channels")),
     "rooms": ("arcly_channels", ("arcly_channels", "channels")),
+    "sse": ("arcly_channels, event streams", ("arcly_channels", "channels")),
     "stock": ("Channels + InMemory", ("channels",)),
+    "stock_sse": ("Channels + InMemory, event streams", ("channels",)),
     "bare": ("bare ASGI", ()),
     "socketio": ("python-socketio", ("socketio",)),
     "broadcast": ("websockets.broadcast()", ("websockets",)),
@@ -94,6 +96,8 @@ def _absent(packages: tuple[str, ...]) -> str | None:
 
 OURS_ON_DAPHNE = Peer("ours", "daphne")
 OURS_ON_UVICORN = Peer("ours", "uvicorn")
+STREAMS_ON_DAPHNE = Peer("sse", "daphne")
+STOCK_STREAMS_ON_DAPHNE = Peer("stock_sse", "daphne")
 STOCK_ON_DAPHNE = Peer("stock", "daphne")
 STOCK_ON_UVICORN = Peer("stock", "uvicorn")
 BARE_ON_DAPHNE = Peer("bare", "daphne")

@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 # fmt: off
 ORDER = (
-    "fanout", "bursts", "stalled", "flood", "latency", "loop_delay", "echo", "typed", "idle",
-    "layer", "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins", "neighbours",
-    "attackers", "relay", "scale_out", "parcels", "eight", "storm", "imports",
+    "fanout", "bursts", "stalled", "listeners", "flood", "latency", "loop_delay", "echo", "typed",
+    "idle", "layer", "offer", "heartbeat", "churn", "crowd", "slow_readers", "pings", "joins",
+    "neighbours", "attackers", "relay", "scale_out", "parcels", "eight", "storm", "imports",
 )
 # fmt: on
 HIGHLIGHTS = (

@@ -14,10 +14,7 @@ from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
 from arcly_channels.exceptions import (
     EventRefused,
-    InvalidRoom,
     MalformedFrame,
-    RelayError,
-    RelayOutcomeUnknown,
 )
 from arcly_channels.fanout.tally import OTHER
 from arcly_channels.gateway.answers import Answer, reply
@@ -28,10 +25,8 @@ from arcly_channels.gateway.handling import Line, TimedOut
 from arcly_channels.gateway.subscriptions import Subscription, subscribe
 from arcly_channels.gateway.turns import was_cancelled
 from arcly_channels.layers.message import Message
-from arcly_channels.session.client import ClientHandle
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Event, Frame, Ref, decode, escaped
-from arcly_channels.wire.events import frame_of
 
 
 class GatewayConsumer(SessionConsumer):
@@ -75,55 +70,6 @@ class GatewayConsumer(SessionConsumer):
     gives it all the rest: the bounded outbox, identity, rooms, the hooks.
     """
 
-    # What a gateway calls
-
-    @property
-    def client(self) -> ClientHandle:
-        """The `ClientHandle` to keep; there is none before the socket is accepted."""
-        client = self._gateway_session.client
-        if client is None:
-            raise RuntimeError("there is no client before its socket is accepted; see on_connect")
-        return client
-
-    @property
-    def id(self) -> int:
-        """The number of this connection, which no other of this process has."""
-        return self.client.id
-
-    async def emit(self, event: str, data: Any = None) -> None:
-        """Send an event to this client; see `ClientHandle`."""
-        await self.client.emit(event, data)
-
-    async def broadcast(
-        self, event: str, data: Any = None, *, exclude_self: bool = False, all_tenants: bool = False
-    ) -> None:
-        """Send an event to every client of this tenant, itself included; see `ClientHandle`."""
-        await self.client.broadcast(event, data, exclude_self=exclude_self, all_tenants=all_tenants)
-
-    async def broadcast_to_room(
-        self, room: str, event: str, data: Any = None, *, exclude_self: bool = False
-    ) -> None:
-        """Send an event to every client in `room`; see `ClientHandle`."""
-        await self.client.broadcast_to_room(room, event, data, exclude_self=exclude_self)
-
-    async def join_room(self, room: str) -> None:
-        """Put this client into `room`; see `ClientHandle`."""
-        await self.client.join_room(room)
-
-    async def leave_room(self, room: str) -> None:
-        """Take this client out of `room`."""
-        await self.client.leave_room(room)
-
-    # What a gateway overrides
-
-    async def may_join(self, room: str) -> None:
-        """Decide whether the client may put itself into `room`; raise `EventRefused` to say no.
-
-        Asked for `gateway:join`, which clients of `arcly.v1` may send. By default none may.
-        Whatever it returns is a `TypeError`, as with `authorize`.
-        """
-        raise EventRefused(protocol.FORBIDDEN, "this gateway says itself who joins which room")
-
     # What a client sends
 
     async def receive(
@@ -150,13 +96,6 @@ class GatewayConsumer(SessionConsumer):
         await self.on_refresh()
         refreshed = {"exp": claims["exp"]}
         return Answer(protocol.REFRESHED, refreshed, {**refreshed, "time": time.time()})
-
-    async def gateway_event(self, message: Message) -> None:
-        """Send the client an event that came for it before it was registered."""
-        client, frame = self._gateway_session.client, frame_of(message)
-        if client is not None and frame is not None and not client.is_gone:
-            # As it would have been by the layer: what others send is not this gateway's `sends`.
-            await self.channel_layer.send_frame(client.id, frame)
 
     # Inside
 
@@ -261,27 +200,7 @@ class GatewayConsumer(SessionConsumer):
         method = method if subscription is None else subscription.method
         if isinstance(error, TimedOut):
             self._report(method, f"took longer than {error.timeout:g} s")
-        if isinstance(error, EventRefused):
-            more = {"retry_after": error.retry_after, "details": error.details}
-            return self._error(error.code, error.message, event.ref, **more)
-        if isinstance(error, InvalidRoom):
-            return self._error(protocol.INVALID_ROOM, error, event.ref)
-        if isinstance(error, RelayError):
-            self._report(method, f"failed: {error}")
-            if isinstance(error, RelayOutcomeUnknown):
-                failed = "nobody knows whether this has reached the other processes of the server"
-                return self._error(protocol.OUTCOME_UNKNOWN, failed, event.ref)
-            failed = "the server cannot reach its other processes"
-            return self._error(protocol.UNAVAILABLE, failed, event.ref)
-        self._report(method, "failed", exc_info=error)
-        failed = "the server could not handle this"
-        return self._error(protocol.INTERNAL, failed, event.ref)
-
-    def _error(self, code: str, message: object, ref: Ref, **more: Any) -> Frame:
-        """Return an error frame, and count it."""
-        is_ours = isinstance(code, str) and code in protocol.ERRORS
-        self._gateway_session.tally.count_error(code if is_ours else OTHER)
-        return protocol.error_frame(code, message, ref, **more)
+        return self._refusal_of(method, error, event.ref)
 
 
 GatewayConsumer._gateway_declaration = declare(GatewayConsumer)

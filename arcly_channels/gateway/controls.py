@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from arcly_channels.exceptions import EventRefused
-from arcly_channels.gateway.declaration import check_answer
 from arcly_channels.rooms import check_room
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Event, Frame
@@ -18,8 +16,7 @@ if TYPE_CHECKING:
 
 async def _join(gateway: GatewayConsumer, event: Event) -> None:
     room = _room_of(event.data)
-    answer: Any = await gateway.may_join(room)  # type: ignore[func-returns-value]  # Theirs may.
-    check_answer(type(gateway), "may_join", answer, EventRefused)
+    await gateway._ask_may_join(room)
     await gateway.client.join(room, event.ref)
 
 

@@ -77,7 +77,8 @@ def declare(gateway: Any) -> Declaration:
     _check_spelling(gateway)
     _check_receive(gateway, subscriptions)
     for hook, parameters in HOOKS.items():
-        _check_hook(gateway, hook, parameters)
+        if hasattr(gateway, hook):
+            _check_hook(gateway, hook, parameters)
     for subscription in subscriptions.values():
         _check_name(gateway, subscription)
     _check_private(gateway)
@@ -85,7 +86,7 @@ def declare(gateway: Any) -> Declaration:
         checked_namespace(gateway.room_namespace)
     handlers = {each.method for each in subscriptions.values()}
     own = {name for each in gateway.__mro__ if _is_framework(each) for name in vars(each)}
-    takes_events = _is_ours(_definers(gateway, "receive")[0])
+    takes_events = any(map(_is_ours, _definers(gateway, "receive")[:1]))
     reserved = OF_INSTANCES | own | handlers
     return Declaration(
         gateway.__qualname__,
@@ -113,12 +114,14 @@ def _check_bases(gateway: type) -> None:
             f"{gateway.__qualname__}: GatewayConsumer is async, and a synchronous consumer is not: "
             "take its async counterpart, or leave it as it is, without an outbox"
         )
+    base = next(each for each in gateway.__mro__ if _is_ours(each)).__qualname__
     for name in (*ATTRIBUTES, *HOOKS):
-        first, *others = _definers(gateway, name)
-        if _is_framework(first) and others:
+        definers = _definers(gateway, name)
+        others = [each for each in definers[1:] if _is_framework(definers[0])]
+        if others:
             raise TypeError(
                 f"{gateway.__qualname__}: {others[0].__qualname__}.{name} would be ignored, as "
-                f"GatewayConsumer comes before it: put {others[0].__qualname__} first in the bases"
+                f"{base} comes before it: put {others[0].__qualname__} first in the bases"
             )
 
 
@@ -133,8 +136,19 @@ def _check_spelling(gateway: type) -> None:
 
 
 def _check_receive(gateway: type, subscriptions: dict[str, Subscription]) -> None:
-    """Refuse a class that says twice who takes the frames, as one of both would never run."""
-    receiver, *hidden = _definers(gateway, "receive")
+    """Refuse a class that says twice who takes the frames, as one of both would never run.
+
+    Nor may one have handlers that takes none.
+    """
+    receivers = _definers(gateway, "receive")
+    if not receivers:
+        for event in subscriptions:
+            raise TypeError(
+                f"{gateway.__qualname__}: the handler of {event!r} would never run, because "
+                "nothing can be sent to an EventStream"
+            )
+        return
+    receiver, *hidden = receivers
     if _is_ours(receiver):
         for each in (*hidden, *_definers(gateway, "receive_json")):
             if not _is_framework(each):

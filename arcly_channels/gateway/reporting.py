@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from channels.generic.websocket import AsyncWebsocketConsumer
-
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import Refused
+from arcly_channels.exceptions import (
+    EventRefused,
+    InvalidRoom,
+    Refused,
+    RelayError,
+    RelayOutcomeUnknown,
+)
 from arcly_channels.fanout.rows import About
+from arcly_channels.fanout.tally import OTHER
 from arcly_channels.gateway.declaration import Declaration
 from arcly_channels.identity.address import origin_of
 from arcly_channels.layers.base import GatewayLayer
@@ -20,6 +25,8 @@ from arcly_channels.logs import noted
 from arcly_channels.reasons import Limit
 from arcly_channels.rooms import TenantLike
 from arcly_channels.session.session import Session
+from arcly_channels.wire import protocol
+from arcly_channels.wire.envelope import Frame, Ref
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +37,10 @@ FAILED = "arcly_channels.failed"
 to see what a client is not told."""
 
 
-class ReportingConsumer(AsyncWebsocketConsumer):
+class Reporting:
     """Knows who its client is, and says what went wrong: of each kind at most once a second."""
 
+    scope: dict[str, Any]
     channel_layer: GatewayLayer
 
     _gateway_declaration: ClassVar[Declaration]
@@ -95,6 +103,29 @@ class ReportingConsumer(AsyncWebsocketConsumer):
             where = ".".join(filter(None, (type(self).__qualname__, method)))
             extra = self._noted()
             logger.error("%s %s%s", where, problem, _more(missed), extra=extra, **more)
+
+    def _refusal_of(self, method: str, error: BaseException, ref: Ref) -> Frame:
+        """Return what a client is told of an error; count and log what is our fault."""
+        if isinstance(error, EventRefused):
+            more = {"retry_after": error.retry_after, "details": error.details}
+            return self._error(error.code, error.message, ref, **more)
+        if isinstance(error, InvalidRoom):
+            return self._error(protocol.INVALID_ROOM, error, ref)
+        if isinstance(error, RelayError):
+            self._report(method, f"failed: {error}")
+            if isinstance(error, RelayOutcomeUnknown):
+                failed = "nobody knows whether this has reached the other processes of the server"
+                return self._error(protocol.OUTCOME_UNKNOWN, failed, ref)
+            failed = "the server cannot reach its other processes"
+            return self._error(protocol.UNAVAILABLE, failed, ref)
+        self._report(method, "failed", exc_info=error)
+        return self._error(protocol.INTERNAL, "the server could not handle this", ref)
+
+    def _error(self, code: str, message: object, ref: Ref, **more: Any) -> Frame:
+        """Return an error frame, and count it."""
+        is_ours = isinstance(code, str) and code in protocol.ERRORS
+        self._gateway_session.tally.count_error(code if is_ours else OTHER)
+        return protocol.error_frame(code, message, ref, **more)
 
     def _note_late(self, hook: str, problem: str) -> None:
         self.channel_layer.count_limit(Limit.HANDSHAKE)

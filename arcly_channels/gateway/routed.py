@@ -11,7 +11,7 @@ from django.urls.converters import IntConverter, UUIDConverter
 from django.urls.resolvers import RoutePattern
 from django.utils.regex_helper import normalize
 
-from arcly_channels.gateway.consumer import GatewayConsumer
+from arcly_channels.gateway.serving import Serving
 
 WRAPPED = ("inner", "application", "app", "wrapped")
 """The attributes in which middleware keeps what it wraps."""
@@ -30,7 +30,7 @@ _IN_ROUTE = re.compile(r"<(?:[^>:]+:)?(\w+)>")
 class Routed:
     """A gateway that is served, and how it is reached."""
 
-    gateway: type[GatewayConsumer]
+    gateway: type[Serving]
     address: str | None = None
     """Its path, with the parameters of it in braces; None where no router looks at the path."""
     parameters: dict[str, Schema] = dataclasses.field(default_factory=dict)
@@ -40,7 +40,7 @@ class Routed:
 
 
 def routed_gateways(application: object) -> list[Routed]:
-    """Return the gateways that a tree of routers and middleware leads to, in its order.
+    """Return the gateways, and event streams, that a tree of routers and middleware leads to.
 
     What a wrapper keeps in a closure is not found.
     """
@@ -53,7 +53,7 @@ def _walk(
     if any(each is node for each in behind):
         return
     consumer = getattr(node, "consumer_class", None)  # Of what `as_asgi` returns.
-    if isinstance(consumer, type) and issubclass(consumer, GatewayConsumer):
+    if isinstance(consumer, type) and issubclass(consumer, Serving):
         yield Routed(consumer, address, parameters, behind)
     behind = (*behind, node)
     routes = getattr(node, "routes", None)

@@ -227,10 +227,21 @@ def _varying(send: Send, handshake: Handshake) -> Send:
     if handshake.is_websocket or not handshake.varies_on:
         return send
     line = b"vary", ", ".join(_vary(handshake)).encode("latin-1")
+    return _Varying(send, line).send
 
-    async def send_varying(message: dict[str, Any]) -> None:
+
+class _Varying:
+    """Adds a line to the headers of a response.
+
+    It keeps what it wraps under the name that Channels' session middleware has for it, so that an
+    event stream finds its connection.
+    """
+
+    def __init__(self, send: Send, line: tuple[bytes, bytes]) -> None:
+        self.real_send = send
+        self._line = line
+
+    async def send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), line]}
-        await send(message)
-
-    return send_varying
+            message = {**message, "headers": [*message.get("headers", ()), self._line]}
+        await self.real_send(message)

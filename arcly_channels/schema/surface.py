@@ -17,6 +17,7 @@ from arcly_channels.gateway.consumer import GatewayConsumer
 from arcly_channels.gateway.declaration import Declaration
 from arcly_channels.gateway.hints import returns_nothing
 from arcly_channels.gateway.routed import Routed, Schema, routed_gateways
+from arcly_channels.gateway.serving import Serving
 from arcly_channels.gateway.subscriptions import Subscription
 from arcly_channels.schema.draft7 import accepts_null, as_draft7
 from arcly_channels.wire.protocol import REFRESH
@@ -53,7 +54,7 @@ class Surface:
     name: str
     """No other class has it."""
     text: str
-    gateway: type[GatewayConsumer]
+    gateway: type[Serving]
     declaration: Declaration
     calls: tuple[Call, ...]
     sends: dict[str, Schema]
@@ -109,14 +110,14 @@ def project_api() -> Api:
 
 def api_of(routed: Iterable[Routed]) -> Api:
     """Return what gateways take and send that are routed."""
-    routed = list(routed)
-    classes = sorted({each.gateway for each in routed}, key=lambda each: _path(each))
+    found = [each for each in routed if issubclass(each.gateway, GatewayConsumer)]
+    classes = sorted({each.gateway for each in found}, key=lambda each: _path(each))
     names = {gateway: name for name, gateway in _named(classes)}
     schemas, definitions = _schemas(names)
     surfaces = {
         gateway: _surface(gateway, name, schemas, definitions) for gateway, name in names.items()
     }
-    ordered = sorted(routed, key=lambda each: (each.address or "", names[each.gateway]))
+    ordered = sorted(found, key=lambda each: (each.address or "", names[each.gateway]))
     taken: set[str] = set()
     entrances = tuple(
         Entrance(key_of(each.address or "anywhere", taken), each, surfaces[each.gateway])
@@ -145,7 +146,7 @@ def _path(gateway: type) -> str:
     return f"{gateway.__module__}.{gateway.__qualname__}"
 
 
-def _named(classes: list[type[GatewayConsumer]]) -> Iterator[tuple[str, type[GatewayConsumer]]]:
+def _named(classes: list[type[Serving]]) -> Iterator[tuple[str, type[Serving]]]:
     """Yield a name for each class: its own, or its path where another has that, too."""
     own = [each.__name__ for each in classes]
     for gateway in classes:
@@ -154,7 +155,7 @@ def _named(classes: list[type[GatewayConsumer]]) -> Iterator[tuple[str, type[Gat
 
 
 def _schemas(
-    names: dict[type[GatewayConsumer], str],
+    names: dict[type[Serving], str],
 ) -> tuple[dict[Uses, Schema], dict[str, Schema]]:
     """Return the schemas of all that has a type, and the definitions in them."""
     payloads: list[Any] = []
@@ -176,7 +177,7 @@ def _schemas(
 
 
 def _surface(
-    gateway: type[GatewayConsumer],
+    gateway: type[Serving],
     name: str,
     schemas: dict[Uses, Schema],
     definitions: dict[str, Schema],

@@ -13,6 +13,9 @@ from django.utils.safestring import SafeString, mark_safe
 MODULE = "arcly-channels"
 """The name by which scripts of the page import it."""
 
+MODULES = {MODULE: "gateway.js", f"{MODULE}/event-stream": "event-stream.js"}
+"""The files of all that they may import."""
+
 ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What may end a script, or make another of it, may not stand in one."""
 
@@ -27,14 +30,14 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def gateway_script(context: Any, url: str = "", *, nonce: str = "") -> SafeString:
-    """Map `arcly-channels` to `gateway.js`; with a `url`, connect `window.gateway` to it.
+    """Map `arcly-channels` to the client's modules; with a `url`, connect `window.gateway` to it.
 
     It belongs before the first module of the page. The nonce of a Content-Security-Policy is found
     where Django and django-csp have it; another is given by `nonce`.
     """
     nonce = _text(nonce) or _text(context.get("csp_nonce")) or _nonce_of(context.get("request"))
-    source = static("arcly_channels/gateway.js")
-    scripts = [_script("importmap", _literal({"imports": {MODULE: source}}), nonce)]
+    sources = {name: static(f"arcly_channels/{file}") for name, file in MODULES.items()}
+    scripts = [_script("importmap", _literal({"imports": sources}), nonce)]
     if url:
         connect = CONNECT.format(module=_literal(MODULE), url=_literal(str(url)))
         scripts.append(_script("module", connect, nonce))

@@ -150,9 +150,9 @@ class AsgiTransport:
 
     async def _write(self, outbox: Outbox) -> None:
         try:
-            while self._is_open() and (frame := outbox.take()) is not None:
+            while self._is_open() and (message := self._next(outbox)) is not None:
                 self._sending_since = self._loop.time()
-                await self._peer.send(_message(frame))
+                await self._peer.send(message)
                 if self._buffer is not None:
                     await self._buffer.drain()
                 self._held_up, self._sending_since = self.held_up(), None
@@ -170,6 +170,15 @@ class AsgiTransport:
                 self._lose(outbox)
         finally:
             self._writer = self._sending_since = None
+
+    def _next(self, outbox: Outbox) -> ServerMessage | None:
+        """Take what is to be sent next; return None when nothing waits."""
+        frame = outbox.take()
+        return None if frame is None else _message(frame)
+
+    def _last(self, code: int, reason: str) -> ServerMessage:
+        """Return what ends the connection."""
+        return {"type": "websocket.close", "code": code, "reason": reason}
 
     def _is_open(self) -> bool:
         """Return whether what is sent gets anywhere, as far as the server shows it.
@@ -253,8 +262,7 @@ class AsgiTransport:
 
     async def _send_close(self, code: int, reason: str) -> None:
         # Not `wait_for`: there are servers whose `send` does not end when it is cancelled.
-        message = {"type": "websocket.close", "code": code, "reason": reason}
-        sending = asyncio.ensure_future(self._peer.send(message))
+        sending = asyncio.ensure_future(self._peer.send(self._last(code, reason)))
         sending.add_done_callback(_log_failure)
         await asyncio.wait([sending], timeout=CLOSE_TIMEOUT)
         sending.cancel()

@@ -50,13 +50,18 @@ Twisted's 64 KiB hold 8,000 empty frames, which take 70 ms: `benchmarks/neighbou
 """
 
 
-def find_protocol(send: object) -> Any | None:
-    """Return the WebSocket protocol behind Daphne's `send`, or None when that is something else."""
+def behind(send: object) -> Any | None:
+    """Return what Daphne's `send` is of, or None when that is something else."""
     if not (isinstance(send, partial) and len(send.args) == 1):
         return None
     if getattr(send.func, "__func__", None) is not getattr(Server, "handle_reply", send):
         return None
-    protocol = send.args[0]
+    return send.args[0]
+
+
+def find_protocol(send: object) -> Any | None:
+    """Return the WebSocket protocol behind Daphne's `send`, or None when that is something else."""
+    protocol = behind(send)
     connection = getattr(protocol, "transport", None)
     is_known = (
         isinstance(protocol, WebSocketProtocol)
@@ -152,7 +157,7 @@ class DaphneTransport(StreamTransport):
 
     def hold_server(self, drain: Ending) -> None:
         super().hold_server(drain)
-        _hold_reactor(drain)
+        hold_reactor(drain)
 
     # Outbound: Twisted's producer interface
 
@@ -277,7 +282,7 @@ class DaphneTransport(StreamTransport):
 
 
 @lru_cache(maxsize=1)
-def _hold_reactor(drain: Ending) -> None:
+def hold_reactor(drain: Ending) -> None:
     """Have the reactor wait for `drain` where it stops without a signal.
 
     Daphne has cancelled its applications then.

@@ -13,6 +13,7 @@ from arcly_channels.close_codes import shortened
 from arcly_channels.transports import uvicorn
 from arcly_channels.transports.asgi import AsgiTransport
 from arcly_channels.transports.base import Peer, Send, ServerMessage, Transport
+from arcly_channels.transports.sse import AsgiEventTransport
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,20 @@ def select_transport(peer: Peer) -> Transport:
     if protocol is not None and protocol.handshake_complete:
         return uvicorn.UvicornTransport(peer, protocol)
     return AsgiTransport(peer)
+
+
+def select_event_transport(peer: Peer) -> Transport:
+    """Return a transport for an event stream, of whose response the start was sent."""
+    peer = _of_server(peer)
+    if _is_daphne_loaded():
+        from arcly_channels.transports import daphne, daphne_sse
+
+        request = daphne_sse.find_request(peer.send)
+        if request is not None:
+            return daphne_sse.transport_of(peer, request)
+        if daphne.is_serving():
+            _warn_of_daphne()
+    return AsgiEventTransport(peer)
 
 
 @contextmanager

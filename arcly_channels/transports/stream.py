@@ -50,6 +50,9 @@ class StreamTransport:
 
     hears_pongs = False
 
+    _taken = staticmethod(Outbox.take_wire)
+    """Takes about so many bytes out of an outbox, as they go on the wire."""
+
     __slots__ = (
         "_blocked",
         "_bottom",
@@ -86,7 +89,7 @@ class StreamTransport:
         if is_special or not self._is_open():
             self._flush_closing_or_full(outbox)
             return
-        self._write(outbox.take_wire(CHUNK))  # Counted by the lane, as one write.
+        self._write(self._taken(outbox, CHUNK))  # Counted by the lane, as one write.
         if outbox.frames:
             self._write_out(outbox)
 
@@ -174,7 +177,7 @@ class StreamTransport:
     def _write_out(self, outbox: Outbox) -> None:
         """Write until nothing is left or the connection is full."""
         chunks = 0
-        while not self._is_full and (data := outbox.take_wire(CHUNK)):
+        while not self._is_full and (data := self._taken(outbox, CHUNK)):
             self._write(data)
             outbox.lane.tally.writes += 1
             chunks += 1

@@ -38,17 +38,21 @@ class Frame:
     never changed after it was made, and may be shared between threads.
 
     A `tag` is what replaces the last brace of an envelope for the clients that are told more.
+    `fields` are lines that its form as a server-sent event has before the data.
     """
 
-    __slots__ = ("_tag", "_tagged", "_text", "is_text", "size", "wire")
+    __slots__ = ("_event", "_tag", "_tagged", "_text", "is_text", "size", "wire")
 
-    def __init__(self, payload: bytes, *, is_text: bool = True, tag: bytes = b"") -> None:
+    def __init__(
+        self, payload: bytes, *, is_text: bool = True, tag: bytes = b"", fields: bytes = b""
+    ) -> None:
         self.is_text = is_text
         self.size = len(payload) + len(tag)
         self.wire = _header(is_text, len(payload)) + payload
         self._text: str | None = None
         self._tag = tag
         self._tagged: Frame | None = None
+        self._event = sent_event(payload, fields) if fields else None
 
     @classmethod
     def from_text(cls, text: str) -> Frame:
@@ -80,6 +84,13 @@ class Frame:
         return self._tagged
 
     @property
+    def event(self) -> bytes:
+        """The frame as a server-sent event, made when it is first asked for."""
+        if self._event is None:
+            self._event = sent_event(self.payload)
+        return self._event
+
+    @property
     def text(self) -> str:
         """The payload of a text frame as a string, decoded at most once."""
         if self._text is None:
@@ -108,10 +119,11 @@ def encode(
     ref: Ref = None,
     room: str | None = None,
     max_bytes: int = 0,
+    fields: bytes = b"",
 ) -> Frame:
     """Encode an envelope; a `ref` other than `None` is added beside event and data.
 
-    A `room` is added in the tagged frame only.
+    A `room` is added in the tagged frame only, `fields` in the server-sent event.
     Raises `EnvelopeError` naming the value that cannot be written, and for a frame of more than
     `max_bytes`, unless that is 0. NaN and the infinities become null.
     Nothing is sent in place of data that cannot be written, which would hide the bug.
@@ -127,7 +139,7 @@ def encode(
         tag = b"" if room is None else b',"room":%b}' % orjson.dumps(room)
     except TypeError as error:
         raise blame({**envelope, "room": room}, convert) from error
-    return limited(Frame(payload, tag=tag), max_bytes)
+    return limited(Frame(payload, tag=tag, fields=fields), max_bytes)
 
 
 def limited(frame: Frame, max_bytes: int) -> Frame:
@@ -199,6 +211,16 @@ def _is_ref(ref: Any) -> bool:
     if isinstance(ref, str):
         return len(ref) <= MAX_REF_LENGTH
     return type(ref) is int and 0 <= ref <= MAX_REF
+
+
+def sent_event(payload: bytes, fields: bytes = b"") -> bytes:
+    """Return a payload as a server-sent event (HTML, section 9.2.6), with `fields` before it.
+
+    A text that is no JSON of ours may have several lines; each is one of the data.
+    """
+    if b"\n" in payload or b"\r" in payload:
+        payload = b"\ndata: ".join(payload.splitlines())
+    return b"%bdata: %b\n\n" % (fields, payload)
 
 
 def close_frame(code: int, reason: str) -> bytes:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -78,6 +79,9 @@ ERRORS = frozenset(
 MAX_TEXT = 4096
 """How many characters an error's code, its message and a reason may have; the rest is cut."""
 
+SOONEST = 1000
+"""Milliseconds after which the client of an event stream is told to come back, at least."""
+
 REASONS: dict[int, str] = {
     CloseCode.INTERNAL_ERROR: "something failed on the server",
     CloseCode.SERVICE_RESTART: "the server restarts",
@@ -113,18 +117,42 @@ def error_frame(
     return encode(ERROR, error, ref=ref)
 
 
-def bye_frame(code: int, reason: str, spread: int = 0) -> Frame:
-    """Make the farewell of a close with `code`, which says how to reconnect; it cannot fail.
+def advice(code: int, spread: int = 0) -> dict[str, Any]:
+    """Return what a client is told about coming back after a close or a refusal with `code`.
 
     `spread` is that of codes which have none of their own, in milliseconds.
     """
-    bye: dict[str, Any] = {"code": int(code), "reason": _text(reason or REASONS.get(code, ""))}
     known = next((each for each in CloseCode if each == code), None)
     if known is None or known.reconnect is Reconnect.NO:
-        return encode(BYE, bye | {"reconnect": Reconnect.NO})
+        return {"reconnect": Reconnect.NO}
     own = known.spread
     times = {"after": known.after, "spread": spread if own is None else own}
-    return encode(BYE, bye | {"reconnect": known.reconnect} | times)
+    return {"reconnect": known.reconnect, **times}
+
+
+def delay(advice: dict[str, Any]) -> int:
+    """Return after how many milliseconds one client is to come back, of all that are advised so.
+
+    For those who come back as they are told, again and again: at least `SOONEST`.
+    """
+    share: float = advice["spread"] * random.random()  # noqa: S311  # No secret.
+    return max(SOONEST, int(advice["after"] + share))
+
+
+def bye_frame(code: int, reason: str, spread: int = 0) -> Frame:
+    """Make the farewell of a close with `code`, which says how to reconnect; it cannot fail.
+
+    `spread` is as for `advice`. As a server-sent event it says so in the terms of those, too.
+    """
+    advised = advice(code, spread)
+    bye = {"code": int(code), "reason": _text(reason or REASONS.get(code, "")), **advised}
+    is_over = advised["reconnect"] is Reconnect.NO
+    return encode(BYE, bye, fields=b"id: bye\n" if is_over else retry_field(advised))
+
+
+def retry_field(advised: dict[str, Any]) -> bytes:
+    """Return the line of an event stream that says when to come back."""
+    return b"retry: %d\n" % delay(advised)
 
 
 def welcome_frame(
@@ -146,7 +174,9 @@ def welcome_frame(
     welcome |= {"spread": spread, "time": time.time()}
     if exp is not None:
         welcome["exp"] = exp
-    return encode(WELCOME, welcome | {"limits": limits})
+    # Who comes back by itself tells by this that it was here before.
+    fields = b"id: open\n" + retry_field({"after": 0, "spread": spread})
+    return encode(WELCOME, welcome | {"limits": limits}, fields=fields)
 
 
 def room_frame(event: str, room: str, ref: Ref = None) -> Frame:

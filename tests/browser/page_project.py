@@ -53,15 +53,23 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.http import HttpRequest, HttpResponse, JsonResponse  # noqa: E402
 from django.shortcuts import render  # noqa: E402
-from django.urls import path  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
 from django.views.static import serve  # noqa: E402
 
-from arcly_channels import GatewayConsumer, aroom_size, subscribe  # noqa: E402
+from arcly_channels import (  # noqa: E402
+    EventStream,
+    GatewayConsumer,
+    aroom_size,
+    subscribe,
+)
+from arcly_channels.fanout.audience import Group  # noqa: E402
 from arcly_channels.identity import IdentityMiddlewareStack  # noqa: E402
 from arcly_channels.identity.tokens import issue_token  # noqa: E402
 
 call_command("collectstatic", interactive=False, verbosity=0)
 
+STREAMS = "streams"
+"""The room of all event streams."""
 FLOOD = "x" * 64 * 1024
 MOST_FRAMES = 8192  # Half a gigabyte: no buffer between a server and a tab is that large.
 
@@ -107,6 +115,10 @@ class Chat(GatewayConsumer):
     async def say(self, data: Any) -> None:
         await self.broadcast_to_room(data["room"], "said", data["text"])
 
+    @subscribe("end streams")
+    async def end_streams(self, data: int) -> None:
+        self.channel_layer.registry.close(Group(STREAMS), data)
+
     @subscribe("flood")
     async def flood(self, data: Any) -> int:
         """Send to a room at the pace of a fast network, until nobody is in it; return how much."""
@@ -120,6 +132,17 @@ class Chat(GatewayConsumer):
     @subscribe("end")
     async def end(self, data: Any) -> None:
         await self.close(data)
+
+
+class Events(EventStream):
+    async def may_join(self, room: str) -> None: ...
+
+    async def on_connect(self) -> None:
+        await self.join_room(STREAMS)
+        facts_of(self.scope).opened += 1
+
+    async def on_disconnect(self, code: int) -> None:
+        facts_of(self.scope).ends.append(code)
 
 
 class Members(Chat):
@@ -213,7 +236,12 @@ urlpatterns = [
 ]
 application = ProtocolTypeRouter(
     {
-        "http": get_asgi_application(),
+        "http": URLRouter(
+            [
+                path("events", Counted(IdentityMiddlewareStack(Events.as_asgi()))),
+                re_path("", get_asgi_application()),  # type: ignore[arg-type]  # Of Channels.
+            ]
+        ),
         "websocket": Counted(
             IdentityMiddlewareStack(
                 URLRouter([path(f"ws/{name}", each.as_asgi()) for name, each in gateways.items()])

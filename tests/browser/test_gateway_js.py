@@ -59,11 +59,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_package_has_the_module_its_types_and_nothing_else(project: Path) -> None:
+def test_package_has_the_modules_their_types_and_nothing_else(project: Path) -> None:
     installed = project / "node_modules" / "arcly-channels"
     assert {each.name for each in installed.iterdir()} == {
-        "gateway.js",
+        "event-stream.d.ts",
+        "event-stream.js",
         "gateway.d.ts",
+        "gateway.js",
         "package.json",
     }
 

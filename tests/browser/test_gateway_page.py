@@ -49,7 +49,7 @@ def test_scripts_import_the_client_by_its_name_under_which_static_files_are_hash
     page = pages.joined("hashed")  # By `page.js`, which imports `arcly-channels`.
     mapped = page.evaluate("JSON.parse(document.querySelector('[type=importmap]').text).imports")
     loaded = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
-    assert list(mapped) == ["arcly-channels"]
+    assert list(mapped) == ["arcly-channels", "arcly-channels/event-stream"]
     assert mapped["arcly-channels"] != "/static/arcly_channels/gateway.js"
     assert pages.server.url + mapped["arcly-channels"] in loaded
 

@@ -37,9 +37,9 @@ from tests.memory import peak_memory, reset_peak_memory
 from tests.servers import Server
 
 
-def daphne(application: str, *endpoint: str) -> tuple[str, ...]:
+def daphne(application: str, *endpoint: str, project: str = PROJECT) -> tuple[str, ...]:
     endpoint = endpoint or ("--port", "{port}")
-    return ("-m", "daphne", *endpoint, f"{PROJECT}:{application}")
+    return ("-m", "daphne", *endpoint, f"{project}:{application}")
 
 
 # What `transports.daphne` uses of other people's private parts. When one of these fails, a new
@@ -192,7 +192,7 @@ def test_gateway_application_shows_daphne_again(tmp_path: Path) -> None:
 
 
 @contextmanager
-def tls_server(directory: Path) -> Iterator[tuple[Server, ssl.SSLContext]]:
+def tls_server(directory: Path, project: str = PROJECT) -> Iterator[tuple[Server, ssl.SSLContext]]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(timezone.utc)
@@ -219,7 +219,7 @@ def tls_server(directory: Path) -> Iterator[tuple[Server, ssl.SSLContext]]:
     )
     endpoint = "ssl:{port}:interface=127.0.0.1:privateKey=key.pem:certKey=certificate.pem"
     root = str(Path(__file__).resolve().parent.parent.parent)
-    arguments = daphne("application", "--endpoint", endpoint)
+    arguments = daphne("application", "--endpoint", endpoint, project=project)
     environment = {"PYTHONPATH": root}
     server = Server(*arguments, directory=directory, environment=environment, cwd=directory)
     with server:

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import test from "node:test";
 import { promisify } from "node:util";
 
-const MODULE = new URL("../../arcly_channels/static/arcly_channels/gateway.js", import.meta.url);
+const FOLDER = new URL("../../arcly_channels/static/arcly_channels/", import.meta.url);
 
 // Each look at what is there of a browser is written down; nothing is to be written but the end.
 const PROGRAM = `
@@ -20,13 +20,18 @@ const PROGRAM = `
   console.log(JSON.stringify({ names: exported, added: after - before }));
 `;
 
-test("importing touches nothing, adds nothing, and gives three classes", async () => {
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, [
-    "--input-type=module",
-    "--eval",
-    PROGRAM,
-    MODULE.href,
-  ]);
-  assert.deepEqual(JSON.parse(stdout), { names: ["Gateway", "GatewayError", "Room"], added: 0 });
-});
+for (const [module, names] of [
+  ["gateway.js", ["Gateway", "GatewayError", "Room"]],
+  ["event-stream.js", ["withEventStream"]],
+]) {
+  test(`importing ${module} touches nothing, adds nothing, and gives ${names}`, async () => {
+    const run = promisify(execFile);
+    const { stdout } = await run(process.execPath, [
+      "--input-type=module",
+      "--eval",
+      PROGRAM,
+      new URL(module, FOLDER).href,
+    ]);
+    assert.deepEqual(JSON.parse(stdout), { names, added: 0 });
+  });
+}

@@ -13,7 +13,7 @@ from channels.sessions import CookieMiddleware
 from django.core.checks import run_checks
 from django.urls import path
 
-from arcly_channels import GatewayConsumer
+from arcly_channels import EventStream, GatewayConsumer
 from arcly_channels.identity import IdentityMiddlewareStack, SameHostOriginValidator
 from arcly_channels.identity.verifier import load_verifier
 
@@ -156,6 +156,19 @@ def test_routed_gateway_needs_a_layer_of_ours(
     assert [message.partition(" ")[0] for message in messages] == [
         f"{__name__}.{name}" for name in lost
     ]
+
+
+class Feed(EventStream):
+    channel_layer_alias = "other"
+
+
+def test_routed_event_stream_needs_a_layer_of_ours_and_no_look_at_origins(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(settings, monkeypatch, wrapped(URLRouter([route("events", Feed.as_asgi())])))
+    settings.CHANNEL_LAYERS = {"default": OURS}
+    assert [message.partition(" ")[0] for message in found("E005")] == [f"{__name__}.Feed"]
+    assert found("W001") == []
 
 
 def deployed() -> list[str]:

@@ -453,3 +453,28 @@ def test_what_is_written_is_read_back(event: str, data: Any, ref: Ref) -> None:
 @given(data=json_values)
 def test_what_is_written_is_what_django_would_write(data: Any) -> None:
     assert written(data) == json.loads(json.dumps(data, cls=DjangoJSONEncoder))
+
+
+# Server-sent events
+
+
+@given(st.text())
+def test_event_of_any_text_is_read_back_as_one_with_its_lines(text: str) -> None:
+    event = Frame.from_text(text.encode(errors="replace").decode()).event.decode()
+    assert event.endswith("\n\n")
+    lines = event[:-2].split("\n")
+    assert all(line.startswith("data: ") and "\r" not in line for line in lines)
+    data = "\n".join(line.removeprefix("data: ") for line in lines)
+    assert data.splitlines() == text.encode(errors="replace").decode().splitlines()
+
+
+def test_event_is_made_once_for_all_who_listen() -> None:
+    frame = encode("news", {"id": 1}, room="tea")
+    assert frame.tagged.event is frame.tagged.event
+    assert frame.tagged.event == b'data: {"event":"news","data":{"id":1},"room":"tea"}\n\n'
+
+
+def test_fields_of_an_event_come_before_its_data() -> None:
+    frame = encode("news", None, fields=b"id: 7\n")
+    assert frame.event == b'id: 7\ndata: {"event":"news","data":null}\n\n'
+    assert frame.payload == b'{"event":"news","data":null}'

@@ -16,6 +16,7 @@ def test_public_names_are_these() -> None:
         "DisconnectReason",
         "EnvelopeError",
         "EventRefused",
+        "EventStream",
         "GatewayConsumer",
         "InvalidPayload",
         "InvalidRoom",

@@ -52,10 +52,13 @@ def scripts(tag: str = "{% gateway_script %}", **context: Any) -> list[tuple[Any
     return page.found
 
 
-def test_page_gets_a_map_of_the_name_to_the_static_file() -> None:
+def test_page_gets_a_map_of_the_names_to_the_static_files() -> None:
     [(attributes, text)] = scripts()
     assert attributes == {"type": "importmap"}
-    assert json.loads(text) == {"imports": {"arcly-channels": "/static/arcly_channels/gateway.js"}}
+    assert json.loads(text)["imports"] == {
+        "arcly-channels": "/static/arcly_channels/gateway.js",
+        "arcly-channels/event-stream": "/static/arcly_channels/event-stream.js",
+    }
 
 
 def test_map_follows_where_static_files_are(settings: Any) -> None:
