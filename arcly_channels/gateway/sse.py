@@ -41,11 +41,13 @@ _HEADERS = [*EVENT_STREAM, (b"x-accel-buffering", b"no")]  # Which nginx would d
 
 
 class EventStream(Serving):
-    """One client that listens: to what is broadcast to all, and to its rooms.
+    """One client that listens, by server-sent events: to what is broadcast, and to its rooms.
 
-    `EventStream.as_asgi(rooms=…)` is for a route of type `http`. A subclass says who may come in
-    with the attributes and hooks of a gateway, and has no handlers of events: nothing can be sent
-    to it. The frames are those of `arcly.v1`, each as the `data` of a server-sent event.
+    `EventStream.as_asgi(rooms=…)` is for a route of type `http`. It has the attributes, the hooks
+    and what there is to read and to call of a `GatewayConsumer`, but for `on_refresh`,
+    `auth_refresh` and the methods of Channels; a subclass says with them who may come in. Nothing
+    can be sent to it, so `@subscribe` in a subclass is a `TypeError`. The frames are those of
+    `arcly.v1`, each as the `data` of one event; see `docs/how-to/server-sent-events.md`.
 
     A client that is refused gets status 401, 403, 429 or 503.
     """

@@ -30,6 +30,9 @@ from arcly_channels.testing.waiting import DEADLINE
 
 HOST = "localhost"
 
+GRACE = 1.0
+"""Seconds that requests get to end by themselves when their server does."""
+
 
 class LiveServer:
     """Serves an application of ASGI, or the project's, inside a `with`; one at a time.
@@ -96,7 +99,7 @@ class _Daphne:
         from daphne.server import Server
 
         self._application: Application | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_ready = threading.Event()
         self._server = Server(
@@ -124,7 +127,7 @@ class _Daphne:
         finally:
             self._application = None
             if self._loop is not None:
-                asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(DEADLINE)
+                asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(2 * DEADLINE)
 
     async def _serve(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         self._loop = asyncio.get_running_loop()
@@ -132,16 +135,18 @@ class _Daphne:
             raise ConnectionRefusedError("no live server is in use")
         task = asyncio.current_task()
         if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = scope["type"]
+            task.add_done_callback(self._tasks.pop)
         await self._application(scope, receive, send)
 
     async def _end(self) -> None:
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=DEADLINE)
+        """Cancel all sockets, and requests that do not end: most are about to close their files."""
+        for kinds, patience in ((("websocket",), GRACE), (("websocket", "http"), DEADLINE)):
+            for task, kind in list(self._tasks.items()):
+                if kind in kinds:
+                    task.cancel()
+            if self._tasks:
+                await asyncio.wait(list(self._tasks), timeout=patience)
 
     def _stop(self, thread: threading.Thread) -> None:
         from twisted.internet import reactor

@@ -33,5 +33,6 @@ def test_tests_on_the_page_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONPATH", f"{project}:{ROOT}")
     of_layers = "not test_layer or test_group_message"  # All of them run with our own layers.
     options = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", of_layers, "mysite")
-    told = run(*options, environment={"DJANGO_SETTINGS_MODULE": "mysite.settings"}, cwd=project)
+    environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    told = run(*options, environment=environment, cwd=project, timeout=120)
     assert "14 passed" in told

@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers import ROOT, run
 
+DEADLINE = 120.0
 PROJECT = ROOT / "tests" / "integration" / "kit_project"
 
 
@@ -15,7 +16,7 @@ def ran(*arguments: str, cwd: Path = ROOT, **environment: str) -> str:
     """Run pytest as a program; return what it wrote, or raise with it where a test has failed."""
     options = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
     environment = {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", **environment}
-    return run(*options, *arguments, environment=environment, cwd=cwd)
+    return run(*options, *arguments, environment=environment, cwd=cwd, timeout=DEADLINE)
 
 
 def test_live_server_serves_the_project_of_its_tests() -> None:
