@@ -35,7 +35,7 @@ setup(
     author="The arcly_channels authors",
     keywords=["django", "channels", "websocket", "asgi", "daphne", "broadcast", "backpressure"],
     packages=find_packages(include=["arcly_channels", "arcly_channels.*"]),
-    package_data={"arcly_channels": ["py.typed", "static/**/*", "templates/**/*"]},
+    package_data={"arcly_channels": ["py.typed", "static/**/*", "templates/**/*", "**/*-tpl"]},
     py_modules=["pytest_arcly_channels"],
     python_requires=">=3.10",
     install_requires=["django>=4.2", "channels>=4.2", "orjson>=3.10"],

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from django.core.management import call_command
 
-from tests.servers import ROOT
+from tests.servers import ROOT, run
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_STARTED = re.compile(r"python (manage\.py startgateway .+)")
 _FILE = re.compile(r"(?:#|//|<!--) (\w[\w/]*\.\w+)(, at the end)?(?: -->)?\n")
 
 
@@ -60,12 +61,15 @@ def build_project(text: str, directory: Path) -> Path:
     """Start a Django project called `mysite`, and write the code blocks of `text` into its files.
 
     A block that begins with a comment such as `# mysite/urls.py` is the file, or its end where the
-    comment says so.
+    comment says so. Gateways are started where a block of the console says that.
     """
     directory.mkdir(exist_ok=True)
     call_command("startproject", "mysite", str(directory))  # A process of its own takes longer.
-    for _, code in snippets(text):
+    settings = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    for language, code in snippets(text):
         write_file(code, directory)
+        if language == "console" and (started := _STARTED.search(code)):
+            run(*started[1].split(), environment=settings, cwd=directory)
     return directory
 
 

@@ -21,7 +21,7 @@ class Addition:
 
 
 @dataclasses.dataclass
-class Plan:
+class Changes:
     """What there is to write, before anything is written."""
 
     files: dict[Path, str] = dataclasses.field(default_factory=dict)
@@ -43,7 +43,7 @@ class Scaffold:
             "label": label,
         }
 
-    def plan(self, app: Path, asgi: Path, urls: Path) -> Plan:
+    def changes(self, app: Path, asgi: Path, urls: Path) -> Changes:
         """Return what to write for an app in a folder, and into the project's two files.
 
         Raises `FileExistsError` for a file that would be written over.
@@ -57,43 +57,43 @@ class Scaffold:
         for path in new:
             if path.exists():
                 raise FileExistsError(EEXIST, "is there already", str(path))
-        plan = Plan({path: self._filled(template) for path, template in new.items()})
+        changes = Changes({path: self._filled(template) for path, template in new.items()})
         package = app / "gateways" / "__init__.py"
         if not package.exists():
-            plan.files[package] = self._filled("gateways.py-tpl")
-        self._add_route(plan, app / "routing.py")
-        self._add_page(plan, urls)
-        self._add_sockets(plan, asgi)
-        return plan
+            changes.files[package] = self._filled("gateways.py-tpl")
+        self._add_route(changes, app / "routing.py")
+        self._add_page(changes, urls)
+        self._add_sockets(changes, asgi)
+        return changes
 
-    def _add_route(self, plan: Plan, routing: Path) -> None:
+    def _add_route(self, changes: Changes, routing: Path) -> None:
         if not routing.exists():
-            plan.files[routing] = self._filled("routing.py-tpl")
+            changes.files[routing] = self._filled("routing.py-tpl")
             return
         module = "{package}.gateways.{name}".format(**self._words)
         route = 'path("ws/{url}/", {gateway}.as_asgi())'.format(**self._words)
         names = {module: self._words["gateway"], "django.urls": "path"}
-        self._edit(plan, routing, names, "websocket_urlpatterns", route)
+        self._edit(changes, routing, names, "websocket_urlpatterns", route)
 
-    def _add_page(self, plan: Plan, urls: Path) -> None:
+    def _add_page(self, changes: Changes, urls: Path) -> None:
         view = 'TemplateView.as_view(template_name="{label}/{name}.html")'.format(**self._words)
         names = {"django.urls": "path", "django.views.generic": "TemplateView"}
         route = f'path("{self.url}/", {view})'
-        self._edit(plan, urls, names, "urlpatterns", route)
+        self._edit(changes, urls, names, "urlpatterns", route)
 
-    def _add_sockets(self, plan: Plan, asgi: Path) -> None:
+    def _add_sockets(self, changes: Changes, asgi: Path) -> None:
         text, module = asgi.read_text(encoding="utf-8"), f"{self._package}.routing"
         if module in text:
             return
         if "ProtocolTypeRouter" in text:
             routes = "*websocket_urlpatterns,  # Into the list that URLRouter is given."
             addition = f"from {module} import websocket_urlpatterns\n\n{routes}\n"
-            plan.by_hand.append(Addition(asgi, addition))
+            changes.by_hand.append(Addition(asgi, addition))
         else:
-            plan.files[asgi] = f"{text.rstrip()}\n\n{self._filled('asgi.py-tpl')}"
+            changes.files[asgi] = f"{text.rstrip()}\n\n{self._filled('asgi.py-tpl')}"
 
     def _edit(
-        self, plan: Plan, file: Path, names: dict[str, str], variable: str, item: str
+        self, changes: Changes, file: Path, names: dict[str, str], variable: str, item: str
     ) -> None:
         """Add an item to a list in a file, and the imports for it."""
         text = file.read_text(encoding="utf-8")
@@ -103,11 +103,11 @@ class Scaffold:
                 text = with_import(text, module, name)
         except Unclear:
             imports = [f"from {module} import {name}" for module, name in names.items()]
-            plan.by_hand.append(
+            changes.by_hand.append(
                 Addition(file, "\n".join([*imports, "", f"{variable}: {item}", ""]))
             )
         else:
-            plan.files[file] = text
+            changes.files[file] = text
 
     def _filled(self, template: str) -> str:
         return Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(self._words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import cache
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ MAX_REF_LENGTH = 64
 
 Ref = int | str | None
 """A client's own mark of a frame: 0 to `MAX_REF`, or a string of up to `MAX_REF_LENGTH`."""
+
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class Frame:
@@ -219,7 +223,7 @@ def sent_event(payload: bytes, fields: bytes = b"") -> bytes:
     A text that is no JSON of ours may have several lines; each is one of the data.
     """
     if b"\n" in payload or b"\r" in payload:
-        payload = b"\ndata: ".join(payload.splitlines())
+        payload = b"\ndata: ".join(_LINE_END.split(payload))
     return b"%bdata: %b\n\n" % (fields, payload)
 
 

@@ -35,4 +35,4 @@ def test_tests_on_the_page_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     options = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", of_layers, "mysite")
     environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
     told = run(*options, environment=environment, cwd=project, timeout=120)
-    assert "14 passed" in told
+    assert "15 passed" in told

@@ -82,7 +82,7 @@ class Reader:
 
 def chat(server: Server, open_page: Open) -> None:
     """Do in two browsers what the page says to try."""
-    ada, bob = (open_page(server.url) for _ in range(2))
+    ada, bob = (open_page(f"{server.url}/chat/") for _ in range(2))
     for each in (ada, bob):
         each.get_by_role("log").get_by_text("came in").first.wait_for()
     ada.get_by_label("Message").fill("The <b>kettle</b> is on")

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-import shlex
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
-from daphne.cli import CommandLineInterface
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import connections
@@ -23,7 +19,6 @@ from django.test import RequestFactory
 
 from arcly_channels import GatewayConsumer, subscribe
 from arcly_channels.conf.settings import problems
-from arcly_channels.layers import RedisChannelLayer
 from arcly_channels.logs import noted
 from arcly_channels.testing import Clients, GatewayCommunicator
 from tests.documents import DOCS, blocks, section
@@ -65,33 +60,11 @@ def recipe(heading: str, number: int = 0, **names: Any) -> Any:
     return SimpleNamespace(**namespace)
 
 
-@pytest.mark.parametrize(
-    ("page", "heading"), [("deployment", "Settings"), ("deployment", "Limits")]
-)
-def test_settings_of_the_page_are_taken(page: str, heading: str) -> None:
+@pytest.mark.parametrize("heading", ["Settings", "Limits"])
+def test_settings_of_the_page_about_deployment_are_taken(heading: str) -> None:
     names: dict[str, Any] = {}
-    exec(blocks(section(DOCS / "how-to" / f"{page}.md", heading), "python")[0], names)
+    exec(blocks(section(DOCS / "how-to" / "deployment.md", heading), "python")[0], names)
     assert problems(names["ARCLY_CHANNELS"]) == []
-
-
-def test_layer_of_the_page_about_migrating_is_taken(settings: Any) -> None:
-    names: dict[str, Any] = {}
-    page = DOCS / "how-to" / "migrate.md"
-    exec(blocks(section(page, "From channels_redis"), "python")[0], names)
-    settings.CHANNEL_LAYERS = names["CHANNEL_LAYERS"]
-    assert isinstance(channel_layers["default"], RedisChannelLayer)
-
-
-def test_files_of_the_page_about_deployment_are_taken(tmp_path: Path) -> None:
-    page = DOCS / "how-to" / "deployment.md"
-    (unit,) = blocks(page.read_text(encoding="utf-8"), "ini")
-    command = re.search(r"ExecStart=\S+ ((?:.*\\\n)*.*)", unit)
-    assert command is not None
-    options = shlex.split(command[1].replace("\\\n", " "))
-    assert CommandLineInterface().parser.parse_args(options).websocket_timeout == -1
-    (conf,) = blocks(page.read_text(encoding="utf-8"), "nginx")
-    assert conf.count("{") == conf.count("}")
-    assert "proxy_set_header Host $http_host;" in conf
 
 
 async def test_view_tells_a_room(browser: Browser) -> None:

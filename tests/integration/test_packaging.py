@@ -116,7 +116,8 @@ def test_work_goes_on_with_the_next_version(release: Release) -> None:
 
 
 def test_wheel_is_the_package_and_nothing_else(release: Release) -> None:
-    assert release.in_wheel() == files_of(release.project / "arcly_channels", release.project)
+    package = files_of(release.project / "arcly_channels", release.project)
+    assert release.in_wheel() == package | {"pytest_arcly_channels.py"}
 
 
 def test_source_distribution_is_the_whole_project(release: Release) -> None:

@@ -42,14 +42,16 @@ class Command(BaseCommand):
         app = _app(options["app"])
         scaffold = Scaffold(name, app.name, app.label)
         try:
-            plan = scaffold.plan(Path(app.path), _file_of(_asgi()), _file_of(settings.ROOT_URLCONF))
+            changes = scaffold.changes(
+                Path(app.path), _file_of(_asgi()), _file_of(settings.ROOT_URLCONF)
+            )
         except FileExistsError as error:
             raise CommandError(f"{error.filename} is there already; nothing was written") from None
-        for path, text in plan.files.items():
+        for path, text in changes.files.items():
             self._tell("changed" if path.exists() else "created", path)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        for each in plan.by_hand:
+        for each in changes.by_hand:
             self._ask(each)
         self.stdout.write(f"Start the server and open /{scaffold.url}/ in two windows.")
 
