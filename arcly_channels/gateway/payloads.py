@@ -69,10 +69,11 @@ class Payload:
         It is read from the text of the frame, so that JSON's rules hold, as for dates and tuples;
         after `decode`, which is stricter: pydantic alone would take NaN, and 1e999 for infinity.
         """
-        _check_size(event)
+        if event.text.count(",") >= MAX_VALUES:
+            _check_size(event.data)
         try:
             envelope = self._from_frame(event.text)
-            return envelope["data"] if "data" in envelope else self.adapter.validate_python(None)
+            return envelope["data"] if envelope else self.adapter.validate_python(None)
         except ValidationError as error:
             raise InvalidPayload(_details(error)) from None  # It knows what the client has sent.
 
@@ -124,12 +125,10 @@ def json_schemas(
     return found, rest.get("$defs", {})
 
 
-def _check_size(event: Event) -> None:
-    """Refuse data of too many values, without a look at that of nearly all events."""
-    if event.text.count(",") < MAX_VALUES:
-        return
+def _check_size(data: Any) -> None:
+    """Refuse data of too many values; of a frame with that many commas, which may be in a text."""
     number = 0
-    waiting: list[Any] = [[event.data]]
+    waiting: list[Any] = [[data]]
     while waiting:
         each = waiting.pop()
         number += len(each)

@@ -35,8 +35,8 @@ def _default(value: Any) -> Any:
     """Write what Django's encoder writes; claims, which are read-only mappings; and models."""
     if isinstance(value, MappingProxyType):
         return dict(value)
-    if hasattr(type(value), "model_dump_json"):  # That of pydantic, which need not be there.
-        return orjson.Fragment(value.model_dump_json(by_alias=True))
+    if hasattr(type(value), "__pydantic_serializer__"):  # Of a model; pydantic need not be there.
+        return orjson.Fragment(value.__pydantic_serializer__.to_json(value, by_alias=True))
     return _django_default()(value)
 
 
