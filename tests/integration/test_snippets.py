@@ -33,7 +33,10 @@ SNIPPETS = {
     "docs/how-to/monitor.md": {"integration/test_deploy.py": 5, "integration/test_grafana.py": 2},
     "docs/how-to/recipes.md": {"integration/test_how_to.py": 19},
     "docs/how-to/release.md": {"integration/test_packaging.py": 3},
-    "docs/how-to/scale-out.md": {"integration/test_scale_out.py": 12},
+    "docs/how-to/scale-out.md": {
+        "integration/test_scale_out.py": 11,
+        "integration/test_systemd.py": 1,
+    },
     "docs/how-to/schema.md": {"integration/test_schema_page.py": 9},
     "docs/how-to/server-sent-events.md": {
         "integration/test_sse_page.py": 1,
