@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 from urllib.parse import parse_qs, urlsplit
 
 from channels.routing import get_default_application
@@ -108,7 +108,7 @@ def _has_database(host: object) -> bool:
 def check_gateways(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """E005: a gateway is routed whose layer is missing, or is not one of ours."""
     found: list[CheckMessage] = []
-    for gateway in dict.fromkeys(each.gateway for each in _entrances()):
+    for gateway in dict.fromkeys(each.gateway for each in _routed()):
         alias, layers = gateway.channel_layer_alias, _layers()
         backend = _backend(layers.get(alias))
         if alias not in layers or (isinstance(backend, type) and not _is_ours(backend)):
@@ -205,38 +205,31 @@ def check_origins(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """W001: a page of any site can open a gateway's WebSocket with its visitor's cookies."""
     return [
         checks.Warning(
-            f"{_name(each.gateway)} is routed {each.past}",
+            f"{_name(gateway)} is routed {past}",
             hint="Write AllowedHostsOriginValidator(…) of channels.security.websocket around the "
             'application for "websocket" in the ProtocolTypeRouter, and name your hosts in '
             "ALLOWED_HOSTS.",
             id="arcly_channels.W001",
         )
-        for each in _entrances()
-        if each.past
+        for gateway, past in dict.fromkeys((each.gateway, _past(each)) for each in _routed())
+        if past
     ]
 
 
-class _Entrance(NamedTuple):
-    """A gateway that the project serves, and what is wrong with how its origins are looked at.
-
-    Nothing is with an event stream's: pages of another origin cannot read it.
-    """
-
-    gateway: type[Serving]
-    past: str
-
-
-def _entrances() -> list[_Entrance]:
+def _routed() -> list[Routed]:
     """Return the gateways that the project's application leads to."""
     try:
         application = get_default_application()
     except ImproperlyConfigured:
         return []  # There is none, or Django and the server have words of their own.
-    found = routed_gateways(application)
-    return list(dict.fromkeys(_Entrance(each.gateway, _past(each)) for each in found))
+    return routed_gateways(application)
 
 
 def _past(routed: Routed) -> str:
+    """Return what is wrong with how origins are looked at on the way to a gateway, if anything is.
+
+    Nothing is for an event stream: pages of another origin cannot read it.
+    """
     past = "without an origin validator" if issubclass(routed.gateway, GatewayConsumer) else ""
     for node in routed.behind if past else ():
         if isinstance(node, SameHostOriginValidator):

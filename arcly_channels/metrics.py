@@ -55,7 +55,7 @@ class LayerCollector:
 def _of_connections(registries: list[ConnectionRegistry], tally: Tally) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "ws_connections",
-        "WebSocket connections that are registered.",
+        "Connections that are registered, event streams among them.",
         value=sum(registry.connection_count() for registry in registries),
     )
     yield CounterMetricFamily(

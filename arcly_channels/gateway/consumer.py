@@ -12,14 +12,10 @@ from typing import Any
 
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
-from arcly_channels.exceptions import (
-    EventRefused,
-    MalformedFrame,
-)
+from arcly_channels.exceptions import EventRefused, MalformedFrame
 from arcly_channels.fanout.tally import OTHER
 from arcly_channels.gateway.answers import Answer, reply
 from arcly_channels.gateway.controls import CONTROLS
-from arcly_channels.gateway.declaration import declare
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.handling import Line, TimedOut
 from arcly_channels.gateway.subscriptions import Subscription, subscribe
@@ -201,9 +197,6 @@ class GatewayConsumer(SessionConsumer):
         if isinstance(error, TimedOut):
             self._report(method, f"took longer than {error.timeout:g} s")
         return self._refusal_of(method, error, event.ref)
-
-
-GatewayConsumer._gateway_declaration = declare(GatewayConsumer)
 
 
 def _event(text: str | None) -> Event:

@@ -13,7 +13,7 @@ from channels.exceptions import StopConsumer
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import InvalidRoom, Refused
+from arcly_channels.exceptions import InvalidRoom, Refused, RelayError
 from arcly_channels.gateway.database import ThreadCall
 from arcly_channels.gateway.serving import Serving
 from arcly_channels.identity.middleware import Scope
@@ -156,14 +156,17 @@ class EventStream(Serving):
     async def _join(self, room: str, ref: int | None = None) -> None:
         """Put the client into a room, if it may be there; tell it that it is, or why not.
 
-        A `ref` is the place of a room among those that the URL asks for.
+        A `ref` is the place of a room among those that the URL asks for. Raises `RelayError` for
+        one of the others that is not heard: the client would miss what is for it.
         """
         try:
             if ref is not None:
                 check_room(room)
                 await self._ask_may_join(room)
             await self.client.join(room, ref)
-        except Exception as error:  # noqa: BLE001  # It is reported.
+        except Exception as error:
+            if ref is None and isinstance(error, RelayError):
+                raise  # To `_open`, which has the client come back.
             answer = self._refusal_of("may_join", error, ref)
             await self.channel_layer.send_frame(self.id, answer)
 

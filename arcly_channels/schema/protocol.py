@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.gateway.routed import Schema
+from arcly_channels.rooms import MAX_ROOM_BYTES, MAX_ROOM_LENGTH
 from arcly_channels.wire import protocol
+from arcly_channels.wire.envelope import MAX_REF, MAX_REF_LENGTH
 from arcly_channels.wire.protocol import REASONS
 
 PREFIX = "gateway."
@@ -38,11 +40,11 @@ SCHEMAS: dict[str, Schema] = {
     "Ref": {
         "description": "The mark of a request, which comes back with the answer.",
         "oneOf": [
-            {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
-            {"type": "string", "maxLength": 64},
+            {"type": "integer", "minimum": 0, "maximum": MAX_REF},
+            {"type": "string", "maxLength": MAX_REF_LENGTH},
         ],
     },
-    "Room": {"type": "string", "minLength": 1, "maxLength": 200},
+    "Room": {"type": "string", "minLength": 1, "maxLength": MAX_ROOM_LENGTH},
     "Error": _object(
         {"code": TEXT, "message": TEXT},
         {
@@ -169,7 +171,8 @@ ERRORS: dict[str, str] = {
     protocol.MALFORMED: "The frame is no event.",
     protocol.UNKNOWN_EVENT: "Nobody here handles such an event.",
     protocol.INVALID_PAYLOAD: "The data is not of the type of the event; `details` say more.",
-    protocol.INVALID_ROOM: "A room is a string of 1 to 200 characters and at most 400 bytes.",
+    protocol.INVALID_ROOM: f"A room is a string of 1 to {MAX_ROOM_LENGTH} characters and at most "
+    f"{MAX_ROOM_BYTES} bytes.",
     protocol.TOO_MANY_ROOMS: "The client is in as many rooms as it may be.",
     protocol.FORBIDDEN: "The client may not do that.",
     protocol.UNAUTHENTICATED: "The fresh token is none that is believed.",

@@ -71,12 +71,7 @@ class Broadcasts(Sequence[Broadcast]):
         wanted: dict[str, Any] = {"event": event}
         if data is not ANYTHING:
             wanted["data"] = plain(data)
-        if all_tenants:
-            wanted |= {"group": None, "channel": None}
-        elif room is not None:
-            wanted["group"] = group_name(room, tenant, namespace=namespace)
-        elif tenant is not None:
-            wanted["group"] = lobby_name(tenant)
+        wanted |= _audience(room, tenant, namespace, all_tenants=all_tenants)
         if channel is not None:
             wanted["channel"] = channel
         if exclude is not ANYTHING:
@@ -120,6 +115,17 @@ class Broadcasts(Sequence[Broadcast]):
             envelope = orjson.loads(frame.tagged.payload)
             room = envelope.get("room")
             self._all.append(Broadcast(envelope["event"], envelope["data"], room=room, **to))
+
+
+def _audience(
+    room: str | None, tenant: TenantLike | None, namespace: str | None, *, all_tenants: bool
+) -> dict[str, Any]:
+    """Return what a broadcast has that is for these; nothing where nothing is said of it."""
+    if all_tenants:
+        return {"group": None, "channel": None}
+    if room is not None:
+        return {"group": group_name(room, tenant, namespace=namespace)}
+    return {} if tenant is None else {"group": lobby_name(tenant)}
 
 
 @contextmanager

@@ -96,7 +96,40 @@ def is_serving() -> bool:
 
 
 @implementer(IPushProducer)
-class DaphneTransport(StreamTransport):
+class ProducingTransport(StreamTransport):
+    """What all transports on Daphne are to Twisted: the producer of a connection, TLS or not."""
+
+    _connection: Any
+    _plain: Any
+    """The same, or the TCP connection below it."""
+
+    def hold_server(self, drain: Ending) -> None:
+        super().hold_server(drain)
+        _hold_reactor(drain)
+
+    # Twisted's producer interface
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        self.pause()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        self.resume()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        self.pause()
+
+    def _abort(self) -> None:
+        if self._connection.connected:
+            self._connection.abortConnection()
+            # Twisted and Daphne hold on to each other until the next garbage collection, but need
+            # not hold what the client did not read.
+            plain = self._plain
+            plain._tempDataBuffer.clear()
+            plain._tempDataLen = plain.offset = 0
+            plain.dataBuffer = b""
+
+
+class DaphneTransport(ProducingTransport):
     """Writes to one of Daphne's WebSocket connections, TLS or not.
 
     A plain connection with nothing buffered gets its bytes at once, by its socket, which saves the
@@ -155,20 +188,7 @@ class DaphneTransport(StreamTransport):
             self._protocol.muted = True  # Nobody will take what the client goes on sending.
             self._resume_reading()  # It answers our close, maybe behind that.
 
-    def hold_server(self, drain: Ending) -> None:
-        super().hold_server(drain)
-        hold_reactor(drain)
-
-    # Outbound: Twisted's producer interface
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        self.pause()
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        self.resume()
-
-    def stopProducing(self) -> None:  # noqa: N802
-        self.pause()
+    # Outbound
 
     def _is_open(self) -> bool:
         return bool(self._protocol.state == OPEN)
@@ -196,18 +216,6 @@ class DaphneTransport(StreamTransport):
         # only 1000 and 3000 to 4999.
         self._protocol.closeHandshakeTimeout = 0
         self._protocol.sendCloseFrame(code=code, reasonUtf8=reason.encode())
-
-    def _abort(self) -> None:
-        connection = self._connection
-        if not connection.connected:
-            return
-        connection.abortConnection()
-        # Twisted and autobahn hold on to each other until the next garbage collection, but need not
-        # hold what the client did not read.
-        plain = self._plain
-        plain._tempDataBuffer.clear()
-        plain._tempDataLen = plain.offset = 0
-        plain.dataBuffer = b""
 
     def ask(self, outbox: Outbox) -> bool:
         if not self._is_full and self._is_open():
@@ -278,11 +286,8 @@ class DaphneTransport(StreamTransport):
         self._is_asked = False
 
 
-# Shutdown
-
-
 @lru_cache(maxsize=1)
-def hold_reactor(drain: Ending) -> None:
+def _hold_reactor(drain: Ending) -> None:
     """Have the reactor wait for `drain` where it stops without a signal.
 
     Daphne has cancelled its applications then.

@@ -11,11 +11,11 @@ import asyncio
 import math
 from typing import Any
 
-from arcly_channels.transports.base import Ending, Peer
-from arcly_channels.transports.daphne import behind, hold_reactor
+from arcly_channels.transports.base import Peer
+from arcly_channels.transports.daphne import ProducingTransport, behind
 from arcly_channels.transports.daphne_rounds import go_round_in_slices
 from arcly_channels.transports.sse import Listened, take_events
-from arcly_channels.transports.stream import CHUNK, StreamTransport
+from arcly_channels.transports.stream import CHUNK
 
 _NEEDED = ("channel", "finished", "handle_reply", "registerProducer", "request_start", "write")
 
@@ -43,7 +43,7 @@ def transport_of(peer: Peer, request: Any) -> DaphneEventTransport:
     return kind(peer, request)
 
 
-class DaphneEventTransport(Listened, StreamTransport):
+class DaphneEventTransport(Listened, ProducingTransport):
     """Writes to the response of one of Daphne's requests."""
 
     _taken = staticmethod(take_events)  # type: ignore[assignment]  # The base's is a method.
@@ -67,21 +67,6 @@ class DaphneEventTransport(Listened, StreamTransport):
         finally:
             self._let_go()
 
-    def hold_server(self, drain: Ending) -> None:
-        super().hold_server(drain)
-        hold_reactor(drain)
-
-    # Twisted's producer interface
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        self.pause()
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        self.resume()
-
-    def stopProducing(self) -> None:  # noqa: N802
-        self.pause()
-
     # For the base
 
     def _is_open(self) -> bool:
@@ -99,14 +84,6 @@ class DaphneEventTransport(Listened, StreamTransport):
         self._let_go()
         self._channel.persistent = False
         self._request.handle_reply({"type": "http.response.body"})
-
-    def _abort(self) -> None:
-        if self._connection.connected:
-            self._connection.abortConnection()
-            # Twisted need not hold what the client did not read until garbage is collected.
-            self._plain._tempDataBuffer.clear()
-            self._plain._tempDataLen = self._plain.offset = 0
-            self._plain.dataBuffer = b""
 
     def _let_go(self) -> None:
         """Be the producer no more, without which Twisted complains at the end of a response."""

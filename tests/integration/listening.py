@@ -108,11 +108,13 @@ class Listener:
     def has_ended(self) -> bool:
         """Return whether the server has closed the connection, once all of it is read."""
         deadline = time.monotonic() + DEADLINE
-        with suppress(ConnectionError):
+        try:
             while time.monotonic() < deadline:
                 if not self._socket.recv(1 << 16):
                     return True
-        return True
+        except ConnectionError:
+            return True
+        return False
 
     def close(self) -> None:
         self._socket.close()

@@ -9,22 +9,31 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from arcly_channels.conf.settings import get_settings
 from tests.clients import connected
 from tests.documents import DOCS, blocks, section
 from tests.integration.test_deploy import ENVIRONMENT, NAME, deployed_project
 from tests.nginx import nginx
-from tests.servers import Server, skip_for_want_of
+from tests.servers import Server, run, skip_for_want_of
 
 PAGE = DOCS / "how-to" / "deploy-container.md"
 DOCKERFILE, UVICORN = blocks(section(PAGE, "The image"), "dockerfile")
 (COMPOSE,) = map(yaml.safe_load, blocks(section(PAGE, "Two containers"), "yaml"))
+SETTINGS = """
+from pathlib import Path
+from django.conf import settings
+print(Path(settings.DATABASES["default"]["NAME"]).name, Path(settings.STATIC_ROOT).name)
+"""
+"""Tells the names of what a machine has and an image should not."""
+
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 """What runs a program as process 1, with no more of a container than that."""
 
@@ -102,6 +111,15 @@ def test_image_is_well_and_says_goodbye_when_it_is_stopped(container: Server, we
 def test_grace_is_longer_than_the_drain() -> None:
     grace = COMPOSE["services"]["chat"]["stop_grace_period"]
     assert int(grace.removesuffix("s")) > get_settings().DRAIN_DEADLINE
+
+
+def test_requirements_and_what_is_left_out_are_those_of_the_project(project: Path) -> None:
+    requirements, ignored = blocks(section(PAGE, "The image"), "text")
+    (requirement,) = map(Requirement, requirements.splitlines()[1:])
+    known = metadata(requirement.name).get_all("Provides-Extra", [])
+    assert requirement.extras <= {*known}
+    settings = run("-c", SETTINGS, environment=ENVIRONMENT, cwd=project).split()
+    assert {*settings} < {*ignored.splitlines()[1:]}
 
 
 def test_compose_names_stages_of_the_image() -> None:

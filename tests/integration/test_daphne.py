@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from daphne.server import Server as DaphneServer
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
-from twisted.internet import abstract, tcp
+from twisted.internet import abstract, asyncioreactor, tcp
 from twisted.protocols import tls
 from websockets.sync.client import connect
 
@@ -77,6 +77,11 @@ def test_the_plain_connection_has_what_is_used_and_the_tls_one_hides_it() -> Non
     assert connection.bufferSize == 65536
     assert hasattr(tcp.Connection, "writeSomeData")
     assert not hasattr(tls.BufferingTLSTransport, "writeSomeData")
+
+
+def test_the_reactor_has_the_loop_that_is_compared_with_the_running_one() -> None:
+    names = asyncioreactor.AsyncioSelectorReactor.__init__.__code__.co_names
+    assert "_asyncioEventloop" in names
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])

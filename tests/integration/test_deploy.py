@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -141,7 +142,9 @@ def test_static_files_are_there_and_operations_are_not(site: Site) -> None:
 
 
 def test_operators_of_the_machine_see_what_goes_on(site: Site) -> None:
+    (probe,) = blocks(section(MONITOR, "Probes"), "console")
     with site.open() as client, closing(site.inside_connection()) as inside:
+        urlopen(shlex.split(probe)[-1].replace("9101", str(site.inside)), timeout=DEADLINE).close()
         client.sync()
         inside.request("GET", "/metrics")
         assert b"\nws_connections 1.0\n" in inside.getresponse().read()

@@ -67,6 +67,12 @@ def test_counts_of_a_layer_are_said() -> None:
     assert sorted(counts) == sorted(name for name in LocalChannelLayer().counts if "drop" in name)
 
 
+def test_every_command_is_said() -> None:
+    text = (REFERENCE / "operations.md").read_text(encoding="utf-8")
+    commands = [path.stem for path in Path(gateway_top.__file__).parent.glob("[a-z]*.py")]
+    assert [name for name in commands if f"manage.py {name}" not in text] == []
+
+
 def test_options_of_the_command_are_those_of_the_code() -> None:
     text = section(REFERENCE / "operations.md", "`arcly_channels.urls`")
     said = dict(re.findall(r"`--(\w+)(?: ([\d.]+))?`", text))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -111,13 +113,15 @@ def test_processes_hear_each_other_before_and_after_channels_redis(
     before = talk_over(redis.url, project, str(channels_redis.PYTHON))
     apply_diff(diff, project)
     assert talk_over(redis.url, project) == before
-    assert before == [{"text": "Hello"}] * 2 + [{"text": "Tea!"}] * 2
+    assert before == [{"text": "Hello"}] * 2 + [{"text": "I am boiling!"}] * 2
 
 
 def talk_over(redis: str, project: Path, python: str = sys.executable) -> list[Any]:
     """Return what clients of two processes hear of each other, and of a third."""
     environment = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "REDIS_URL": redis}
-    announce = ("manage.py", "announce", "Tea!")
+    *daphnes, announcing = blocks(section(OF_REDIS, "Before"), "console")[0].splitlines()
+    assert {re.sub(r"800\d", "{port}", each) for each in daphnes} == {" ".join(DAPHNE[1:])}
+    announce = shlex.split(announcing)[1:]
     with ExitStack() as stack:
         one, other = (
             stack.enter_context(serve(project, environment=environment, program=python))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -59,6 +60,26 @@ def test_nginx_takes_the_lines_for_the_public(tmp_path: Path) -> None:
     tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert "test is successful" in tested.stderr
     assert "[warn]" not in tested.stderr
+
+
+# Restarts
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_second_server_is_restarted_when_the_first_is_ready(
+    is_ready: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program, status in (("systemctl", 0), ("curl", 0 if is_ready else 22)):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho {program} "$@" >> told\nexit {status}\n')
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (script,) = blocks(section(PAGE, "Restarts"), "sh")
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False)
+    told = (tmp_path / "told").read_text().splitlines()
+    first = ["systemctl restart chat@1", "curl chat-1"]
+    second = ["systemctl restart chat@2", "curl chat-2"]
+    found = [re.sub("^curl .*/run/(.+)/daphne.sock .*", r"curl \1", line) for line in told]
+    assert (found, done.returncode == 0) == (first + second if is_ready else first, is_ready)
 
 
 # Redis

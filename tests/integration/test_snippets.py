@@ -33,9 +33,15 @@ SNIPPETS = {
     "docs/how-to/monitor.md": {"integration/test_deploy.py": 5, "integration/test_grafana.py": 2},
     "docs/how-to/recipes.md": {"integration/test_how_to.py": 19},
     "docs/how-to/release.md": {"integration/test_packaging.py": 3},
-    "docs/how-to/scale-out.md": {"integration/test_scale_out.py": 12},
+    "docs/how-to/scale-out.md": {
+        "integration/test_scale_out.py": 11,
+        "integration/test_systemd.py": 1,
+    },
     "docs/how-to/schema.md": {"integration/test_schema_page.py": 9},
-    "docs/how-to/server-sent-events.md": {"integration/test_sse_page.py": 3},
+    "docs/how-to/server-sent-events.md": {
+        "integration/test_sse_page.py": 1,
+        "browser/test_sse_page.py": 2,
+    },
     "docs/how-to/sessions-and-tokens.md": {"integration/test_sessions_and_tokens.py": 5},
     "docs/how-to/testing.md": {"browser/test_testing_page.py": 9},
     "docs/how-to/typed-events.md": {"integration/test_typed_events.py": 2},

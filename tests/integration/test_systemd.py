@@ -26,6 +26,7 @@ from tests.integration.test_deploy import ENVIRONMENT, NAME, NGINX, ORIGIN, depl
 from tests.servers import START_DEADLINE, require
 
 PAGE = DOCS / "how-to" / "deploy-systemd.md"
+SEVERAL = DOCS / "how-to" / "scale-out.md"
 SERVICE, UVICORN = blocks(section(PAGE, "The unit"), "ini")
 SOCKET, BY_UNIX, TCP, BY_TCP = blocks(section(PAGE, "A door that is never closed"), "ini")
 EXEC = re.compile(r"ExecStart=(?:.*\\\n)*.*\n")
@@ -44,8 +45,17 @@ def command_of(unit: str) -> list[str]:
     return shlex.split(EXEC.findall(unit)[0].partition("=")[2].replace("\\\n", ""))
 
 
+def one_of_several() -> str:
+    """Return the unit with the two lines of the page about several processes."""
+    (lines,) = blocks(section(SEVERAL, "The servers"), "ini")
+    (command,) = EXEC.findall(lines)
+    unit = EXEC.sub(lambda _: command, SERVICE)
+    return re.sub("RuntimeDirectory=.*\n", lines.replace(command, ""), unit)
+
+
 UNITS = {
     "daphne": ("", SERVICE),
+    "one-of-several": ("", one_of_several()),
     "uvicorn": ("", with_command(UVICORN)),
     "uvicorn-socket": (SOCKET, with_command(BY_UNIX)),
     "daphne-socket": (SOCKET.replace("ListenStream=/run/chat.sock\n", TCP), with_command(BY_TCP)),

@@ -24,10 +24,14 @@ from tests.integration.kit_project.site import Users
 DEADLINE = 10
 
 
+def opened(server: LiveServer) -> ClientConnection:
+    url, protocols = f"{server.ws_url}/ws/", [Subprotocol("arcly.v1")]
+    return connect(url, subprotocols=protocols, origin=Origin(server.url))
+
+
 @contextmanager
 def joined(server: LiveServer) -> Iterator[ClientConnection]:
-    url, protocols = f"{server.ws_url}/ws/", [Subprotocol("arcly.v1")]
-    with connect(url, subprotocols=protocols, origin=Origin(server.url)) as client:
+    with opened(server) as client:
         assert received(client)["event"] == "gateway:welcome"
         assert received(client)["event"] == "gateway:joined"
         yield client
@@ -64,8 +68,9 @@ def test_static_files_are_served(live_gateway_server: LiveServer) -> None:
 
 
 def test_settings_that_a_test_overrides_count(live_gateway_server: LiveServer) -> None:
-    with override_settings(ARCLY_CHANNELS={"PING_INTERVAL": 7}), joined(live_gateway_server):
-        pass
+    settings = override_settings(ARCLY_CHANNELS={"PING_INTERVAL": 7})
+    with settings, opened(live_gateway_server) as client:
+        assert received(client)["data"]["ping"] == 7
 
 
 def test_there_is_one_live_server_at_a_time(live_gateway_server: LiveServer) -> None:

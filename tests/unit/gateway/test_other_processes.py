@@ -15,6 +15,7 @@ import pytest
 from channels.layers import channel_layers
 
 from arcly_channels import (
+    EventStream,
     GatewayConsumer,
     RelayUnanswered,
     RelayUnavailable,
@@ -33,6 +34,7 @@ from arcly_channels.testing import GatewayCommunicator
 from arcly_channels.testing.waiting import DEADLINE, eventually, soon
 from arcly_channels.wire.events import encode_event
 from tests.redis_servers import RedisNode, RedisServer
+from tests.streams import listening
 
 
 class Chat(GatewayConsumer):
@@ -393,6 +395,20 @@ async def test_client_is_closed_without_a_traceback_where_a_hook_did_not_reach_t
         "on_disconnect",
     ]
     assert all(each.exc_info is None for each in caplog.records)
+
+
+async def test_stream_that_would_not_hear_its_rooms_is_closed_and_may_come_back() -> None:
+    with RedisServer() as redis:
+        async with default_layer(redis), listening(EventStream.as_asgi()) as other:
+            await other.receive()  # What is for everybody is heard by now.
+            redis.pause()
+            try:
+                async with listening(EventStream.as_asgi(rooms=["tea"])) as listener:
+                    frames = [await listener.receive() for _ in range(2)]
+            finally:
+                redis.resume()
+    assert [each["event"] for each in frames] == ["gateway:welcome", "gateway:bye"]
+    assert frames[1]["data"]["reconnect"] == "yes"
 
 
 async def test_client_that_would_not_be_heard_of_is_closed_and_may_come_back() -> None:

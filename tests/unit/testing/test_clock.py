@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from arcly_channels import GatewayConsumer, subscribe
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.testing import Clients, Clock
-
-if TYPE_CHECKING:
-    pass
 
 V1 = "arcly.v1"
 
