@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from arcly_channels import GatewayConsumer
 from arcly_channels.asgi import Application
 from arcly_channels.testing import GatewayCommunicator
-from arcly_channels.testing.waiting import soon
+from arcly_channels.testing.waiting import DEADLINE, soon
 
 
 class Recorded(GatewayConsumer):
@@ -37,6 +37,8 @@ class Recorded(GatewayConsumer):
 
 class Socket(GatewayCommunicator):
     """A client whose gateway may fail: what it fails with is raised by `ended`, and only there."""
+
+    timeout = DEADLINE  # Tests run side by side.
 
     def __init__(self, application: Application, path: str = "/", **scope: Any) -> None:
         super().__init__(application, path, raise_errors=False)

@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
+from channels.exceptions import StopConsumer
 
 from arcly_channels.exceptions import EventRefused, MalformedFrame
 from arcly_channels.fanout.tally import OTHER
@@ -19,7 +19,7 @@ from arcly_channels.gateway.controls import CONTROLS
 from arcly_channels.gateway.edge import SessionConsumer
 from arcly_channels.gateway.handling import Line, TimedOut
 from arcly_channels.gateway.subscriptions import Subscription, subscribe
-from arcly_channels.gateway.turns import was_cancelled
+from arcly_channels.gateway.turns import ends_consumer
 from arcly_channels.layers.message import Message
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Event, Frame, Ref, decode, escaped
@@ -149,7 +149,7 @@ class GatewayConsumer(SessionConsumer):
         try:
             answer = await handle(*args)
         except (Exception, asyncio.CancelledError) as error:
-            if _ends_a_consumer(error):
+            if ends_consumer(error):
                 raise
             answer = self._refusal(event, error)
         await self._send_answer(answer)
@@ -203,12 +203,6 @@ def _event(text: str | None) -> Event:
     if text is None:
         raise MalformedFrame("a frame is JSON text, not binary")
     return decode(text)
-
-
-def _ends_a_consumer(error: BaseException) -> bool:
-    if isinstance(error, asyncio.CancelledError):
-        return was_cancelled()
-    return isinstance(error, (StopConsumer, AcceptConnection, DenyConnection))
 
 
 def _ref_of(text: str | None) -> Ref:

@@ -16,6 +16,7 @@ from arcly_channels.conf.settings import get_settings
 from arcly_channels.exceptions import InvalidRoom, Refused, RelayError
 from arcly_channels.gateway.database import ThreadCall
 from arcly_channels.gateway.serving import Serving
+from arcly_channels.gateway.turns import ends_consumer
 from arcly_channels.identity.middleware import Scope
 from arcly_channels.identity.refusal import EVENT_STREAM, refuse_stream, respond
 from arcly_channels.layers.message import Message
@@ -134,9 +135,28 @@ class EventStream(Serving):
     async def _find_rooms(self) -> None:
         if self._gateway_finder is not None:
             try:
-                self._gateway_rooms = checked(await _answer_of(self._gateway_finder, self.scope))
+                self._gateway_rooms = checked(await self._answer_of(self._gateway_finder))
             except InvalidRoom as error:  # Its name may be a part of the URL.
                 raise Refused(CloseCode.FORBIDDEN, "no such room") from error
+
+    async def _answer_of(self, finder: Callable[[Scope], Any]) -> Any:
+        if iscoroutinefunction(finder):
+            return await finder(self.scope)
+        call = ThreadCall(finder, self.scope)
+        task = asyncio.ensure_future(call.run())
+        try:
+            await asyncio.wait([task])
+        finally:
+            call.call_off()  # A thread cannot be stopped, but what has not begun can.
+            if not task.done():
+                task.add_done_callback(self._end_late)
+        return task.result()
+
+    def _end_late(self, task: asyncio.Future[Any]) -> None:
+        """Report a search for rooms that failed when nobody waited for it any more."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._report("rooms", "failed after it was given up", exc_info=error)
 
     async def _refuse(self, refusal: Refused) -> None:
         spread, was_here = self.channel_layer.spread(), self._last_event() is not None
@@ -165,8 +185,9 @@ class EventStream(Serving):
                 await self._ask_may_join(room)
             await self.client.join(room, ref)
         except Exception as error:
-            if ref is None and isinstance(error, RelayError):
-                raise  # To `_open`, which has the client come back.
+            is_lost = ref is None and isinstance(error, RelayError)
+            if is_lost or ends_consumer(error):
+                raise  # To `_open`, which has the client come back; or to what it is for.
             answer = self._refusal_of("may_join", error, ref)
             await self.channel_layer.send_frame(self.id, answer)
 
@@ -188,15 +209,3 @@ def asked_rooms(query: bytes) -> list[str]:
         raise Refused(CloseCode.FORBIDDEN, f"a stream is asked for at most {most} rooms")
     pairs = (pair for pair in query.split(b"&") if pair.startswith(_ASKED))
     return [unquote_plus(pair[len(_ASKED) :].decode("latin-1")) for pair in pairs]
-
-
-async def _answer_of(finder: Callable[[Scope], Any], scope: Scope) -> Any:
-    if iscoroutinefunction(finder):
-        return await finder(scope)
-    call = ThreadCall(finder, scope)
-    task = asyncio.ensure_future(call.run())
-    try:
-        await asyncio.wait([task])
-    finally:
-        call.call_off()  # A thread cannot be stopped, but what has not begun can.
-    return task.result()

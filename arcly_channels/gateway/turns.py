@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import ref
 
-from channels.exceptions import StopConsumer
+from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 
 from arcly_channels.layers.message import Message
 from arcly_channels.transports.base import Receive
@@ -139,6 +139,13 @@ def was_cancelled() -> bool:
     """
     cancelling = getattr(asyncio.current_task(), "cancelling", None)
     return cancelling is None or cancelling() > 0
+
+
+def ends_consumer(error: BaseException) -> bool:
+    """Return whether what a handler raised is for Channels or the server, not for its client."""
+    if isinstance(error, asyncio.CancelledError):
+        return was_cancelled()
+    return isinstance(error, (StopConsumer, AcceptConnection, DenyConnection))
 
 
 def as_meant(error: asyncio.CancelledError) -> BaseException:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
+from channels.exceptions import StopConsumer
 from django.test import override_settings
 
 from arcly_channels import (
@@ -22,7 +24,7 @@ from arcly_channels import (
 from arcly_channels.identity import IdentityMiddlewareStack
 from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.session.limits import places
-from arcly_channels.testing.waiting import eventually
+from arcly_channels.testing.waiting import DEADLINE, eventually
 from tests.streams import Listener, listening
 
 CLAIMS = {"sub": "7", "role": ["editor"], "perms": []}
@@ -180,6 +182,35 @@ async def test_failure_of_may_join_is_an_answer_and_a_line_of_the_log(
         assert [each["data"].get("code") for each in answers] == ["internal", "later", None]
         assert answers[1]["data"]["retry_after"] == 3
     assert "Feed.may_join failed" in caplog.text
+
+
+async def test_room_may_end_the_stream_as_handlers_of_channels_do(
+    layer: LocalChannelLayer,
+) -> None:
+    class Feed(EventStream):
+        async def may_join(self, room: str) -> None:
+            raise StopConsumer
+
+    listener = Listener(Feed.as_asgi(), "room=tea")
+    await listener.ask()
+    assert (await listener.receive_event())[0] == "gateway:welcome"
+    await listener.ended()
+
+
+@override_settings(ARCLY_CHANNELS={"HANDSHAKE_TIMEOUT": 0.05})
+async def test_search_for_rooms_that_fails_too_late_is_a_line_of_the_log(
+    layer: LocalChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_given_up = threading.Event()
+
+    def rooms(scope: Any) -> list[str]:
+        is_given_up.wait(DEADLINE)
+        raise LookupError("too late")
+
+    status, _ = await refused(EventStream.as_asgi(rooms=rooms))
+    is_given_up.set()
+    await eventually(lambda: "rooms failed after it was given up" in caplog.text)
+    assert status == 503
 
 
 @pytest.mark.parametrize("rooms", ["tea", b"tea", 7, None])
