@@ -67,6 +67,7 @@ reference: $(READY)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet
+	@echo 'Built into build/site. To read it: $(PYTHON) -m http.server --bind 127.0.0.1 --directory build/site $(PORT)'
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -116,7 +116,7 @@ def check_gateways(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
             message = (
                 f'{_name(gateway)} is routed, and its layer, CHANNEL_LAYERS["{alias}"], {what}'
             )
-            hint = f'Its BACKEND has to be "{LAYER}".'
+            hint = f'Its BACKEND must be "{LAYER}", or "{SHARED_LAYER}" for several processes.'
             found.append(Error(message, hint=hint, id="arcly_channels.E005"))
     return found
 

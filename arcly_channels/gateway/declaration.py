@@ -132,7 +132,7 @@ def _check_spelling(gateway: type) -> None:
             continue
         intended = meant(name, ATTRIBUTES, cutoff=0.9)
         if intended is not None:
-            raise TypeError(f"nobody reads {gateway.__qualname__}.{name}: is {intended} meant?")
+            raise TypeError(f"nobody reads {gateway.__qualname__}.{name}: did you mean {intended}?")
 
 
 def _check_receive(gateway: type, subscriptions: dict[str, Subscription]) -> None:
@@ -170,13 +170,13 @@ def _check_receive(gateway: type, subscriptions: dict[str, Subscription]) -> Non
 def _check_hook(gateway: type, name: str, parameters: tuple[str, ...]) -> None:
     hook = getattr(gateway, name)
     if not iscoroutinefunction(inspect.unwrap(hook)):
-        raise TypeError(f"{gateway.__qualname__}.{name} is an async def, which {hook!r} is not")
+        raise TypeError(f"{gateway.__qualname__}.{name} must be an async def, not {hook!r}")
     try:
         inspect.signature(hook).bind(None, *parameters)
     except TypeError:
         wanted = ", ".join(("self", *parameters))
         raise TypeError(
-            f"{gateway.__qualname__}.{name} takes ({wanted}): a method of another use needs "
+            f"{gateway.__qualname__}.{name} must take ({wanted}): a method of another use needs "
             "another name"
         ) from None
 

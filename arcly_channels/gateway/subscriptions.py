@@ -162,13 +162,15 @@ def _check(handler: Any, event: str) -> None:
     )
     if is_generator or not is_method:
         raise TypeError(
-            f"the handler of {event!r} is an async def or a def of the class, without `yield`, "
-            f"which {handler!r} is not"
+            f"the handler of {event!r} must be an async def or a def of the class, without "
+            f"`yield`, not {handler!r}"
         )
     try:
         inspect.signature(handler).bind(None, None)
     except TypeError:
-        raise TypeError(f"the handler of {event!r} takes (self, data)") from None
+        raise TypeError(
+            f"the handler of {event!r} must take (self, data); where no data is sent, it is None"
+        ) from None
 
 
 def _is_async(handler: Any) -> bool:

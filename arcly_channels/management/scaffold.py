@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from errno import EEXIST
 from pathlib import Path
 from string import Template
@@ -83,11 +84,15 @@ class Scaffold:
 
     def _add_sockets(self, changes: Changes, asgi: Path) -> None:
         text, module = asgi.read_text(encoding="utf-8"), f"{self._package}.routing"
-        if module in text:
+        if re.search(rf"(?<![\w.]){re.escape(module)}\b", text):
             return
         if "ProtocolTypeRouter" in text:
-            routes = "*websocket_urlpatterns,  # Into the list that URLRouter is given."
-            addition = f"from {module} import websocket_urlpatterns\n\n{routes}\n"
+            # A name of its own: that of another app, imported before, would be hidden by it.
+            routes = f"{self._words['label']}_websockets"
+            addition = (
+                f"from {module} import websocket_urlpatterns as {routes}\n\n"
+                f"*{routes},  # Into the list that URLRouter is given, before what catches all.\n"
+            )
             changes.by_hand.append(Addition(asgi, addition))
         else:
             changes.files[asgi] = f"{text.rstrip()}\n\n{self._filled('asgi.py-tpl')}"

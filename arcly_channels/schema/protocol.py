@@ -115,7 +115,7 @@ SENT: dict[str, Own] = {
     "acknowledgement": Own(
         protocol.REPLY, "That an event was handled, whose handler returns nothing.", NULL, True
     ),
-    "error": Own(protocol.ERROR, "What could not be obeyed, and why.", _ref_to("Error")),
+    "error": Own(protocol.ERROR, "What was refused or failed, and why.", _ref_to("Error")),
     "joined": Own(
         protocol.JOINED,
         "The client is in a room: it has asked for that, if there is a `ref`, or was put there. "
@@ -168,14 +168,14 @@ TAKEN: dict[str, Own] = {
 """What a client may send."""
 
 ERRORS: dict[str, str] = {
-    protocol.MALFORMED: "The frame is no event.",
+    protocol.MALFORMED: "The frame is not an event.",
     protocol.UNKNOWN_EVENT: "Nobody here handles such an event.",
     protocol.INVALID_PAYLOAD: "The data is not of the type of the event; `details` say more.",
     protocol.INVALID_ROOM: f"A room is a string of 1 to {MAX_ROOM_LENGTH} characters and at most "
     f"{MAX_ROOM_BYTES} bytes.",
     protocol.TOO_MANY_ROOMS: "The client is in as many rooms as it may be.",
     protocol.FORBIDDEN: "The client may not do that.",
-    protocol.UNAUTHENTICATED: "The fresh token is none that is believed.",
+    protocol.UNAUTHENTICATED: "The new token was not accepted.",
     protocol.RATE_LIMITED: "Too many at once; `retry_after` says when to try again.",
     protocol.TIMEOUT: "It took too long, and may be done or not.",
     protocol.UNAVAILABLE: "Other processes of the server cannot be reached; nobody was told.",

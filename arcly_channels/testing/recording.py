@@ -71,6 +71,7 @@ class RecordingCommunicator(WebsocketCommunicator):
         gateway this is a sign of life.
         """
         __tracebackhide__ = True
+        self._require_connect()
         await turns()  # What was sent through the layer gets in line.
         if self._is_over():
             return
@@ -137,6 +138,7 @@ class RecordingCommunicator(WebsocketCommunicator):
     async def send_to(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Send a frame, which may be empty."""
         __tracebackhide__ = True
+        self._require_connect()
         frame = {"bytes": bytes_data} if text_data is None else {"text": text_data}
         await self.send_input({"type": "websocket.receive", **frame})
 
@@ -163,6 +165,8 @@ class RecordingCommunicator(WebsocketCommunicator):
 
     async def _next(self, what: str, timeout: float | None = None) -> Message:
         """Return what comes next; raise what the gateway ended with, or fail for want of `what`."""
+        __tracebackhide__ = True
+        self._require_connect()
         timeout = self.timeout if timeout is None else timeout
         message = self._came.popleft() if self._came else await self._arrival(timeout)
         if message is None:
@@ -196,6 +200,12 @@ class RecordingCommunicator(WebsocketCommunicator):
         if event_of(message) != MARK:
             self._note("←", message)
         return message
+
+    def _require_connect(self) -> None:
+        """Raise `RuntimeError` where the gateway would hear of a client that has not connected."""
+        __tracebackhide__ = True
+        if self._future is None:
+            raise RuntimeError("this client is not connected: await client.connect() first")
 
     def _is_over(self) -> bool:
         """Whether nothing is to come any more but what is there already."""

@@ -328,6 +328,8 @@ def test_gateway_is_tried_on_its_page(visit: Visit, server: Server) -> None:
     wait_for_message(bob, "From the console")
     console.get_by_role("button", name="Disconnect").click()
     frames.get_by_text("closed with 1000").wait_for()
+    console.get_by_role("button", name="Request").click()
+    frames.get_by_text("connect first").wait_for()
     assert {url.partition("/gateways/")[0] for url in asked if "/static/" not in url} == {
         server.url
     }

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
@@ -22,6 +23,9 @@ from tests.browser.sites import Open
 from tests.clients import DEADLINE
 from tests.documents import DOCS, snippets, write_file
 from tests.servers import ROOT, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 PAGE = DOCS / "tutorial.md"
 BAR = 60.0
@@ -80,8 +84,8 @@ class Reader:
         )
 
 
-def chat(server: Server, open_page: Open) -> None:
-    """Do in two browsers what the page says to try."""
+def chat(server: Server, open_page: Open) -> Page:
+    """Do in two browsers what the page says to try; return the page of one that is still there."""
     ada, bob = (open_page(f"{server.url}/chat/") for _ in range(2))
     for each in (ada, bob):
         each.get_by_role("log").get_by_text("came in").first.wait_for()
@@ -96,11 +100,13 @@ def chat(server: Server, open_page: Open) -> None:
     (surprise,) = (code for name, code in snippets(PAGE.read_text()) if name == "javascript")
     code = f"(async () => {{ {surprise} }})().catch((error) => error.code)"
     assert ada.evaluate(code) == "unknown_event"
+    return ada
 
 
 def test_two_browsers_chat_at_the_end(tmp_path: Path, open_page: Open) -> None:
     with Reader(tmp_path, is_new=False).follow() as server:
-        chat(server, open_page)
+        ada = chat(server, open_page)
+    ada.get_by_role("alert").get_by_text("Not connected").wait_for()
     assert "Traceback" not in server.log.read_text()
 
 

@@ -137,12 +137,14 @@ NO_HANDLERS += [staticmethod(methods), classmethod(methods)]
 
 @pytest.mark.parametrize("handler", NO_HANDLERS)
 def test_what_is_no_method_is_refused(handler: Any) -> None:
-    with pytest.raises(TypeError, match="is an async def or a def of the class, without `yield`"):
+    with pytest.raises(
+        TypeError, match="must be an async def or a def of the class, without `yield`"
+    ):
         subscribe("a")(handler)
 
 
 def test_handler_without_data_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"takes \(self, data\)"):
+    with pytest.raises(TypeError, match=r"must take \(self, data\)"):
 
         @subscribe("a")  # type: ignore[type-var]  # The mistake.
         async def handler(self: Any) -> None: ...
@@ -159,9 +161,9 @@ def test_overriding_method_is_looked_at_too() -> None:
     class Without(Base):
         on_a = None  # type: ignore[assignment]  # The mistake.
 
-    with pytest.raises(TypeError, match=r"takes \(self, data\)"):
+    with pytest.raises(TypeError, match=r"must take \(self, data\)"):
         collect(Gateway)
-    with pytest.raises(TypeError, match="the handler of 'a' is an async def or a def"):
+    with pytest.raises(TypeError, match="the handler of 'a' must be an async def or a def"):
         collect(Without)
 
 

@@ -31,8 +31,8 @@ class Command(BaseCommand):
         name = options["name"]
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
             raise CommandError(
-                f"{name!r} is no name of a module: take lower-case letters, digits and _, as in "
-                "live_prices"
+                f"{name!r} cannot be the name of a module: take lower-case letters, digits and _, "
+                "as in live_prices; the app is said with --app"
             )
         if find_spec("pydantic") is None:
             raise CommandError(
@@ -56,12 +56,17 @@ class Command(BaseCommand):
         self.stdout.write(f"Start the server and open /{scaffold.url}/ in two windows.")
 
     def _tell(self, what: str, path: Path) -> None:
-        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        self.stdout.write(f"{what}  {shown}")
+        self.stdout.write(f"{what}  {_from_here(path)}")
 
     def _ask(self, addition: Addition) -> None:
-        self.stdout.write(self.style.WARNING(f"\nAdd to {addition.file}, by hand:\n"))
+        file = _from_here(addition.file)
+        self.stdout.write(self.style.WARNING(f"\nAdd to {file}, by hand:\n"))
         self.stdout.write(addition.code)
+
+
+def _from_here(path: Path) -> Path:
+    """Return a path as people write it who are in this folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _app(label: str | None) -> AppConfig:

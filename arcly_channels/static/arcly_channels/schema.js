@@ -3,6 +3,7 @@
 import { Gateway } from "./gateway.js";
 
 const LONGEST_LOG = 200; // frames
+const NO_CLOSE = 1006; // what browsers say of a socket that was refused, or lost
 const OF_LIFE = /^\{"event":"gateway:p[io]ng"/; // which come again and again
 
 for (const form of document.querySelectorAll("form.console")) wire(form);
@@ -28,7 +29,10 @@ function wire(form) {
     constructor(...args) {
       super(...args);
       this.addEventListener("message", (came) => OF_LIFE.test(came.data) || note("<", came.data));
-      this.addEventListener("close", ({ code, reason }) => note("!", `closed with ${code} ${reason}`));
+      this.addEventListener("close", ({ code, reason }) => {
+        if (code === NO_CLOSE) note("!", "no connection (1006): is the address right, and what does the server log?");
+        else note("!", `closed with ${code} ${reason}`);
+      });
     }
 
     send(text) {
@@ -54,7 +58,7 @@ function wire(form) {
 
   /** Hand the event to the gateway, in one of its two ways. */
   async function say(way) {
-    if (!gateway) return note("!", "connect first");
+    if (!gateway || gateway.state === "closed") return note("!", "connect first");
     try {
       await gateway[way](event.value, data.value.trim() ? JSON.parse(data.value) : undefined);
     } catch (error) {

@@ -19,6 +19,8 @@ from arcly_channels.layers import LocalChannelLayer
 from arcly_channels.testing import Clients, Clock, GatewayCommunicator
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from pytest_django import Settings
 
 V1 = "arcly.v1"
@@ -141,6 +143,21 @@ async def test_refusal_may_be_expected(gateway_client: Clients, subprotocol: str
 async def test_who_comes_in_was_not_refused(gateway_client: Clients) -> None:
     with pytest.raises(AssertionError, match="let in, and expected to be refused"):
         await gateway_client(Chat.as_asgi()).expect_refusal()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.emit("echo", "Hello"),
+        lambda client: client.expect("echo"),
+        lambda client: client.expect_nothing(),
+    ],
+)
+async def test_client_that_has_not_connected_is_told_to(
+    gateway_client: Clients, call: Callable[[GatewayCommunicator], Awaitable[Any]]
+) -> None:
+    with pytest.raises(RuntimeError, match=r"await client\.connect\(\) first"):
+        await call(gateway_client(Chat.as_asgi()))
 
 
 async def test_client_of_v1_was_welcomed_and_knows_why_it_has_to_go(
