@@ -63,6 +63,13 @@ class Payload:
             ) from error
         self._from_frame = envelope.validator.validate_json
 
+    def check_readable(self) -> None:
+        """Raise `TypeError` for a type that is read only when the handler goes through it."""
+        if _is_lazy(self.adapter.core_schema):
+            raise TypeError(
+                f"{self.where} has an Iterable, which is read after the handler began: say list"
+            )
+
     def read(self, event: Event) -> Any:
         """Return an event's data as the type says; raise `InvalidPayload` that names each fault.
 
@@ -125,6 +132,20 @@ def json_schemas(
     return found, rest.get("$defs", {})
 
 
+def _is_lazy(schema: Any) -> bool:
+    """Return whether there is a generator anywhere in a schema of pydantic's core."""
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            if each.get("type") == "generator":
+                return True
+            waiting.extend(each.values())
+        elif isinstance(each, (list, tuple)):
+            waiting.extend(each)
+    return False
+
+
 def _check_size(data: Any) -> None:
     """Refuse data of too many values; of a frame with that many commas, which may be in a text."""
     number = 0
@@ -159,10 +180,10 @@ def _path(location: tuple[int | str, ...]) -> str:
 def _message(fault: ErrorDetails) -> str:
     """Return what pydantic says of a fault, without the words of it that are the client's."""
     context = fault.get("ctx", {})
-    cause = context.get("error")
+    cause = context.get("value" if fault["type"] == "zoneinfo_str" else "error")
     if isinstance(cause, Exception):
         return str(cause)  # That of a project's own validator.
     message = fault["msg"]
-    if isinstance(cause, str):  # As in "invalid character: found `x` at 1".
-        message = message.removesuffix(cause).rstrip(" :,")
+    if cause is not None:  # As in "invalid character: found `x` at 1".
+        message = message.removesuffix(str(cause)).rstrip(" :,")
     return message.replace(f"'{context['tag']}' ", "", 1) if "tag" in context else message
