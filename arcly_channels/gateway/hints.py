@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from types import NoneType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 if TYPE_CHECKING:
     from arcly_channels.gateway.payloads import Payload
@@ -80,10 +80,15 @@ def _hint(gateway: type, method: str, which: str) -> Hint | None:
             ) from None
         if annotation is _UNSAID:
             continue
-        if isinstance(annotation, TypeVar):
+        if isinstance(annotation, TypeVar) or _has_type_variables(annotation):
             raise TypeError(f"{where} is {annotation}, which stands for any: name a type, or Any")
         return None if annotation in ANYTHING else Hint(annotation, where)
     return None
+
+
+def _has_type_variables(annotation: Any) -> bool:
+    """Return whether it is `list[T]` or the like, whose items would not be looked at."""
+    return bool(get_args(annotation) and getattr(annotation, "__parameters__", ()))
 
 
 def _annotation(owner: type, method: str, which: str) -> Any:

@@ -15,7 +15,12 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticSerializationError, SchemaError
 from typing_extensions import TypedDict
 
-from arcly_channels.exceptions import Detail, InvalidPayload, PayloadMismatch
+from arcly_channels.exceptions import (
+    Detail,
+    InvalidPayload,
+    PayloadMismatch,
+)
+from arcly_channels.gateway.readable import problem_of
 from arcly_channels.wire.blame import cut, step
 from arcly_channels.wire.envelope import Event, Frame
 
@@ -58,6 +63,12 @@ class Payload:
                 f"{where} is {annotation!r}, which cannot be used: {problem}"
             ) from error
         self._from_frame = envelope.validator.validate_json
+
+    def check_readable(self) -> None:
+        """Raise `TypeError` for a type that is not to be read from what a stranger sends."""
+        problem = problem_of(self.adapter.core_schema)  # type: ignore[arg-type]  # Dicts, as it is.
+        if problem is not None:
+            raise TypeError(f"{self.where} {problem}")
 
     def read(self, event: Event) -> Any:
         """Return an event's data as the type says; raise `InvalidPayload` that names each fault.
@@ -155,10 +166,10 @@ def _path(location: tuple[int | str, ...]) -> str:
 def _message(fault: ErrorDetails) -> str:
     """Return what pydantic says of a fault, without the words of it that are the client's."""
     context = fault.get("ctx", {})
-    cause = context.get("error")
+    cause = context.get("value" if fault["type"] == "zoneinfo_str" else "error")
     if isinstance(cause, Exception):
         return str(cause)  # That of a project's own validator.
     message = fault["msg"]
-    if isinstance(cause, str):  # As in "invalid character: found `x` at 1".
-        message = message.removesuffix(cause).rstrip(" :,")
+    if cause is not None:  # As in "invalid character: found `x` at 1".
+        message = message.removesuffix(str(cause)).rstrip(" :,")
     return message.replace(f"'{context['tag']}' ", "", 1) if "tag" in context else message

@@ -140,15 +140,18 @@ def _as_found(mark: Subscription, gateway: type, name: str) -> Subscription:
     handler = inspect.getattr_static(gateway, name)
     _check(handler, mark.event)
     terms = dataclasses.replace(mark.terms, in_thread=not _is_async(handler))
-    payload, reply = data_hint(gateway, name), None
+    data, reply = data_hint(gateway, name), None
     if find_spec("pydantic"):  # Else what it returns is written as it is.
         reply = reply_hint(gateway, name)
+    payload = None if data is None else payload_of(data)
+    if payload is not None:
+        payload.check_readable()
     return dataclasses.replace(
         mark,
         method=name,
         terms=terms,
         is_plain=terms == Terms(),
-        payload=None if payload is None else payload_of(payload),
+        payload=payload,
         reply=None if reply is None else payload_of(reply),
     )
 

@@ -55,7 +55,7 @@ class Scaffold:
             app / "templates" / label / f"{name}.html": "page.html-tpl",
             app / f"test_{name}_gateway.py": "test.py-tpl",
         }
-        for path in new:
+        for path in (*new, app / "gateways.py"):  # Which our package of that name would hide.
             if path.exists():
                 raise FileExistsError(EEXIST, "is there already", str(path))
         changes = Changes({path: self._filled(template) for path, template in new.items()})

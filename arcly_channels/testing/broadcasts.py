@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction
 
 from arcly_channels.layers.configured import gateway_layers
 from arcly_channels.rooms import TenantLike, group_name, lobby_name
-from arcly_channels.testing.wire import ANYTHING, difference, listed, plain
+from arcly_channels.testing.wire import ANYTHING, difference, is_equal, listed, plain
 from arcly_channels.wire.envelope import Frame
 from arcly_channels.wire.events import frame_of
 
@@ -77,7 +77,7 @@ class Broadcasts(Sequence[Broadcast]):
         if exclude is not ANYTHING:
             wanted["exclude"] = exclude
         found = {key: getattr(came, key) for key in wanted}
-        if wanted != found:
+        if not is_equal(wanted, found):
             marks = "(- expected, + published)"
             self._fail(
                 f"{event} was expected to be published next, and this was\n{marks}\n"

@@ -39,7 +39,7 @@ class Clock:
         self._passed += seconds
 
     def __enter__(self) -> Clock:
-        monotonic, wall = self._monotonic, self._time
+        self._monotonic, self._time = monotonic, wall = time.monotonic, time.time
         time.monotonic = lambda: monotonic() + self._passed
         time.time = lambda: wall() + self._passed
         return self

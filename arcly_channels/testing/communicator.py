@@ -19,7 +19,7 @@ from arcly_channels.testing.recording import (
     is_ping,
     value_of,
 )
-from arcly_channels.testing.wire import ANYTHING, plain
+from arcly_channels.testing.wire import ANYTHING, is_equal, plain
 from arcly_channels.wire import protocol
 from arcly_channels.wire.envelope import Ref, encode
 
@@ -150,7 +150,7 @@ class GatewayCommunicator(RecordingCommunicator):
                 envelope,
             )
         came = {key: envelope.get(key) for key in compared}
-        if came != compared:
+        if not is_equal(compared, came):
             self._fail(f"{event} came with something else than expected", compared, came)
         self._acknowledge(envelope)
         return envelope["data"]

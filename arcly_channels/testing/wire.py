@@ -39,6 +39,21 @@ def plain(value: Any) -> Any:
         return value
 
 
+def is_equal(expected: Any, came: Any) -> bool:
+    """Return whether both are the same in JSON, where true is not 1, as it is in Python."""
+    if isinstance(expected, dict) and isinstance(came, dict):
+        return expected.keys() == came.keys() and all(
+            is_equal(each, came[key]) for key, each in expected.items()
+        )
+    if isinstance(expected, list) and isinstance(came, list):
+        return len(expected) == len(came) and all(map(is_equal, expected, came))
+    if isinstance(expected, bool) or (
+        isinstance(came, bool) and isinstance(expected, (int, float))
+    ):
+        return expected is came
+    return bool(expected == came)
+
+
 def difference(expected: Any, came: Any) -> str:
     """Return both as one text, in which `-` marks what was expected and `+` what came instead."""
     lines = difflib.ndiff(_lines(expected), _lines(came))

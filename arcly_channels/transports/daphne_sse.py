@@ -33,6 +33,11 @@ def find_request(send: object) -> Any | None:
     return request if is_known else None
 
 
+def is_left(send: object) -> bool:
+    """Return whether Daphne has lost the client of a request, and with it the connection."""
+    return getattr(behind(send), "channel", send) is None
+
+
 def is_http2(channel: Any) -> bool:
     """Return whether a request's channel is one of many streams of a connection."""
     return hasattr(getattr(channel, "_conn", None), "_outboundStreamQueues")

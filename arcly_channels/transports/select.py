@@ -49,7 +49,7 @@ def select_event_transport(peer: Peer) -> Transport:
         request = daphne_sse.find_request(peer.send)
         if request is not None:
             return daphne_sse.transport_of(peer, request)
-        if daphne.is_serving():
+        if daphne.is_serving() and not daphne_sse.is_left(peer.send):
             _warn_of_daphne()
     return AsgiEventTransport(peer)
 

@@ -202,6 +202,16 @@ def test_a_client_that_says_no_more_is_gone(server: Server, control: Client) -> 
         report(control, ended(before, 1005))
 
 
+def test_nothing_is_warned_of_when_a_client_leaves_before_it_is_let_in(
+    server: Server, control: Client
+) -> None:
+    before = alone(control)
+    with Listener(server.host, "/doubtful"):
+        report(control, lambda now: now["places"] > 1)
+    report(control, ended(before, 1005))
+    assert "GatewayApplication" not in server.log.read_text()
+
+
 def test_a_body_without_end_is_bounded(name: str, server: Server, control: Client) -> None:
     if name == "daphne":
         pytest.skip("Daphne reads the whole body before there is an application")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -194,6 +194,33 @@ def test_type_variable_is_refused() -> None:
 
     with pytest.raises(TypeError, match="is ~T, which stands for any"):
         collect(Base)
+
+
+def test_list_of_a_type_variable_names_no_type_either() -> None:
+    class Base(Generic[T]):
+        @subscribe("move")
+        async def move(self, data: list[T]) -> None: ...
+
+    with pytest.raises(TypeError, match=r"is list\[~T\], which stands for any"):
+        collect(Base)
+
+
+def test_what_is_read_late_is_no_type_of_data() -> None:
+    class Moves:
+        @subscribe("move")
+        async def move(self, data: dict[str, Iterable[Move]]) -> None: ...
+
+    with pytest.raises(TypeError, match=r"\.move: the type of its data has an Iterable.*say list"):
+        collect(Moves)
+
+
+def test_what_is_replied_may_be_iterable() -> None:
+    class Moves:
+        @subscribe("move")
+        async def move(self, data: Move) -> Iterable[Move]:
+            return (data for _ in range(2))
+
+    assert collect(Moves)["move"].reply is not None
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import uuid
+import zoneinfo
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -98,6 +99,9 @@ class Typed(GatewayConsumer):
 
     @subscribe("price")
     async def price(self, data: float) -> None: ...
+
+    @subscribe("zone")
+    async def zone(self, data: zoneinfo.ZoneInfo) -> None: ...
 
     @subscribe("numbers")
     async def numbers(self, data: list[int]) -> None:
@@ -231,6 +235,8 @@ async def test_handler_may_find_faults_of_its_own(client: Socket) -> None:
         ("name", "SECRET"),
         ("message.send", {"room": "tea", "text": "hi", "at": "SECRET"}),
         ("numbers", ["SECRET"]),
+        ("zone", "SECRET"),
+        ("zone", ["SECRET"]),
     ],
 )
 async def test_values_are_never_echoed(client: Socket, event: str, data: Any) -> None:

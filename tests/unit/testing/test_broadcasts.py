@@ -43,6 +43,13 @@ def test_what_is_published_without_a_client_is_recorded() -> None:
     ]
 
 
+def test_true_is_not_one() -> None:
+    with capture_broadcasts() as sent:
+        broadcast("said", {"is_done": 1})
+    with pytest.raises(AssertionError, match="said was expected to be published next"):
+        sent.expect("said", {"is_done": True})
+
+
 def test_audience_is_compared_where_it_is_said() -> None:
     with capture_broadcasts() as sent:
         broadcast_to_room("tea", "said", 1, tenant="acme")

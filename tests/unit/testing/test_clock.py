@@ -20,6 +20,10 @@ class Slow(GatewayConsumer):
     async def rated(self, data: Any) -> None:
         await self.emit("taken")
 
+    @subscribe("fail")
+    async def fail(self, data: Any) -> None:
+        raise LookupError
+
     @subscribe("late", timeout=30)
     async def late(self, data: Any) -> None:
         await asyncio.sleep(60)
@@ -45,6 +49,31 @@ async def test_time_is_real_again_afterwards() -> None:
     with Clock() as clock:
         clock.jump(1000)
     assert (time.monotonic, time.time) == real
+
+
+async def test_clocks_add_up() -> None:
+    inner = Clock()
+    with Clock() as outer:
+        outer.jump(1000)
+        moved = time.time()
+        with inner:
+            assert time.time() >= moved
+        assert time.time() >= moved
+
+
+async def test_what_fails_is_logged_when_time_is_real_again(
+    gateway_client: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        client = await gateway_client(Slow.as_asgi(), raise_errors=False).connect()
+        await client.emit("fail")
+        await client.expect_error("internal")
+
+    with Clock() as clock:
+        clock.jump(1000)
+        await fail()
+    await fail()
+    assert caplog.text.count("Slow.fail failed") == 2
 
 
 @pytest.mark.parametrize("is_layer_first", [True, False])

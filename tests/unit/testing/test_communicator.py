@@ -190,6 +190,15 @@ async def test_what_is_on_the_wire_is_compared(ann: GatewayCommunicator) -> None
     await ann.expect("echo", {"message": message, "when": ANY})
 
 
+@pytest.mark.parametrize(("came", "expected"), [(1, True), ([0], [False]), ({"a": True}, {"a": 1})])
+async def test_true_is_not_one(ann: GatewayCommunicator, came: Any, expected: Any) -> None:
+    await ann.emit("echo", came)
+    with pytest.raises(AssertionError, match="echo came with something else than expected"):
+        await ann.expect("echo", expected)
+    await ann.emit("echo", came)
+    await ann.expect("echo", came)
+
+
 async def test_failure_shows_what_differs_and_all_frames(ann: GatewayCommunicator) -> None:
     await ann.emit("echo", {"text": "Hullo", "to": "bob"})
     with pytest.raises(AssertionError) as failure:
