@@ -20,6 +20,7 @@ from arcly_channels.exceptions import (
     InvalidPayload,
     PayloadMismatch,
 )
+from arcly_channels.gateway.readable import problem_of
 from arcly_channels.wire.blame import cut, step
 from arcly_channels.wire.envelope import Event, Frame
 
@@ -64,11 +65,10 @@ class Payload:
         self._from_frame = envelope.validator.validate_json
 
     def check_readable(self) -> None:
-        """Raise `TypeError` for a type that is read only when the handler goes through it."""
-        if _is_lazy(self.adapter.core_schema):
-            raise TypeError(
-                f"{self.where} has an Iterable, which is read after the handler began: say list"
-            )
+        """Raise `TypeError` for a type that is not to be read from what a stranger sends."""
+        problem = problem_of(self.adapter.core_schema)  # type: ignore[arg-type]  # Dicts, as it is.
+        if problem is not None:
+            raise TypeError(f"{self.where} {problem}")
 
     def read(self, event: Event) -> Any:
         """Return an event's data as the type says; raise `InvalidPayload` that names each fault.
@@ -130,20 +130,6 @@ def json_schemas(
         inputs, by_alias=True, ref_template=ref_template, schema_generator=_PlainSchemas
     )
     return found, rest.get("$defs", {})
-
-
-def _is_lazy(schema: Any) -> bool:
-    """Return whether there is a generator anywhere in a schema of pydantic's core."""
-    waiting = [schema]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            if each.get("type") == "generator":
-                return True
-            waiting.extend(each.values())
-        elif isinstance(each, (list, tuple)):
-            waiting.extend(each)
-    return False
 
 
 def _check_size(data: Any) -> None:
