@@ -125,7 +125,7 @@ class GatewayCommunicator(RecordingCommunicator):
             error["code"], error["message"], retry_after=error.get("retry_after")
         )
         refusal.details = error.get("details", [])
-        raise refusal from self._acknowledge(answer)
+        raise refusal from self._failure_told_by(answer)  # Which is raised at the end, too.
 
     async def join(self, room: str) -> Any:
         """Ask the gateway to join a room, and return what it says; `EventRefused` if it may not."""
@@ -278,10 +278,15 @@ class GatewayCommunicator(RecordingCommunicator):
             message = await self._next(what)
         return message
 
-    def _acknowledge(self, envelope: dict[str, Any]) -> BaseException | None:
-        """Take a handler's failure for expected, if its client was told of it by this frame."""
+    def _failure_told_by(self, envelope: dict[str, Any]) -> BaseException | None:
+        """Return the handler's failure of which the client is told by a frame, if it is."""
         is_internal = _error_code(envelope) == protocol.INTERNAL
-        return self._failures.pop(0) if is_internal and self._failures else None
+        return self._failures[0] if is_internal and self._failures else None
+
+    def _acknowledge(self, envelope: dict[str, Any]) -> None:
+        """Take a handler's failure for expected, if its client was told of it by this frame."""
+        if self._failure_told_by(envelope) is not None:
+            self._failures.pop(0)
 
 
 def _error_code(envelope: dict[str, Any]) -> Any:

@@ -97,6 +97,9 @@ class Typed(GatewayConsumer):
     async def ids(self, data: dict[str, uuid.UUID]) -> None:
         await self.emit("identified", list(data))
 
+    @subscribe("counts")
+    async def counts(self, data: dict[int, int]) -> None: ...
+
     @subscribe("price")
     async def price(self, data: float) -> None: ...
 
@@ -263,6 +266,13 @@ async def test_so_many_faults_are_counted_only(client: Socket) -> None:
 
 async def test_data_of_very_many_values_is_not_looked_at(client: Socket) -> None:
     assert await refusal(client, "numbers", [1] * 30_000) == [("data", "more than 20000 values")]
+
+
+async def test_data_of_many_keys_that_may_have_one_hash_is_not_looked_at(client: Socket) -> None:
+    same = {str(number * (2**61 - 1)): 1 for number in range(3000)}
+    assert await refusal(client, "counts", same) == [("data", "more than 2000 values")]
+    await client.emit("ids", {str(number): str(uuid.UUID(int=number)) for number in range(3000)})
+    assert (await client.receive_event())[0] == "identified"
 
 
 async def test_commas_in_a_text_are_no_values(client: Socket) -> None:
