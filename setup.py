@@ -49,7 +49,7 @@ setup(
         "dev": [
             "build>=1.2",
             "celery>=5.3",
-            "chanx>=2",
+            "chanx[channels]>=2",
             "cryptography>=42",
             "django-stubs>=5",
             "django-tenants>=3.7",

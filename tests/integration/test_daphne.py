@@ -242,6 +242,7 @@ def test_frames_are_encrypted_and_in_order_over_tls(tmp_path: Path) -> None:
         assert ticks(client, 2000) == list(range(2000))
 
 
+@pytest.mark.alone
 def test_a_stalled_client_is_evicted_over_tls(tmp_path: Path) -> None:
     with (
         tls_server(tmp_path) as (server, context),
