@@ -86,7 +86,9 @@ async def test_waiter_that_is_cancelled_when_it_was_woken_takes_no_message_with_
     await layer.send("channel", numbered(1))
     waiter.cancel()
     await turns()
-    assert await received(layer, "channel") == [1]
+    # It may have it already, where sending takes a while.
+    taken = [] if waiter.cancelled() else [(await soon(waiter))["number"]]
+    assert taken + await received(layer, "channel") == [1]
 
 
 async def test_message_of_a_cancelled_waiter_wakes_the_next(layer: Any) -> None:
