@@ -43,7 +43,8 @@ def test_page_asks_no_other_host(browse: Browse, server: Server, path: str) -> N
 
 def test_search_finds_a_name(browse: Browse, server: Server) -> None:
     page = browse()
-    page.goto(server.url)
+    with page.expect_response("**/search_index.json"):  # It hears of nothing typed before.
+        page.goto(server.url)
     page.get_by_role("textbox", name="Search").fill("GatewayConsumer")
     page.locator(".md-search-result__link", has_text="Gateways").first.click()
     page.wait_for_url("**/reference/gateway/**")
