@@ -130,7 +130,8 @@ def _check_spelling(gateway: type) -> None:
     for name, value in vars(gateway).items():
         if name in ATTRIBUTES or callable(value):  # Handlers are many, and comparing takes long.
             continue
-        intended = meant(name, ATTRIBUTES, cutoff=0.9)
+        # `send` is a method of Channels, which it would replace, and too short to be near.
+        intended = ATTRIBUTE if name == "send" else meant(name, ATTRIBUTES, cutoff=0.9)
         if intended is not None:
             raise TypeError(f"nobody reads {gateway.__qualname__}.{name}: did you mean {intended}?")
 

@@ -13,7 +13,7 @@ from channels.exceptions import StopConsumer
 
 from arcly_channels.close_codes import CloseCode
 from arcly_channels.conf.settings import get_settings
-from arcly_channels.exceptions import InvalidRoom, Refused, RelayError
+from arcly_channels.exceptions import EventRefused, InvalidRoom, Refused, RelayError
 from arcly_channels.gateway.database import ThreadCall
 from arcly_channels.gateway.serving import Serving
 from arcly_channels.gateway.turns import ends_consumer
@@ -24,6 +24,7 @@ from arcly_channels.rooms import check_room
 from arcly_channels.session.session import State
 from arcly_channels.transports.base import Peer, Receive, Send, Transport
 from arcly_channels.transports.select import select_event_transport
+from arcly_channels.wire import protocol
 
 Rooms = Iterable[str] | Callable[[Scope], Iterable[str]] | Callable[[Scope], Awaitable[Any]]
 """The rooms of every client, or what finds those of one in its scope."""
@@ -173,6 +174,12 @@ class EventStream(Serving):
             await self._join(room, ref)
         await self.on_connect()
 
+    def _pay(self) -> None:
+        """Count a room that is asked for as the event that it is on a socket."""
+        wait = self._gateway_session.pay(0)
+        if wait:
+            raise EventRefused(protocol.RATE_LIMITED, "too much at once", retry_after=wait)
+
     async def _join(self, room: str, ref: int | None = None) -> None:
         """Put the client into a room, if it may be there; tell it that it is, or why not.
 
@@ -181,6 +188,7 @@ class EventStream(Serving):
         """
         try:
             if ref is not None:
+                self._pay()
                 check_room(room)
                 await self._ask_may_join(room)
             await self.client.join(room, ref)

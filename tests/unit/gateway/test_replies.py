@@ -226,6 +226,11 @@ def test_what_says_nothing_fails_when_the_class_is_made(said: Any, problem: str)
         type("Wrong", (GatewayConsumer,), {"sends": said})
 
 
+def test_name_without_its_last_letter_fails_when_the_class_is_made() -> None:
+    with pytest.raises(TypeError, match=r"nobody reads Wrong\.send: did you mean sends\?"):
+        type("Wrong", (GatewayConsumer,), {"send": {"message": int}})
+
+
 def test_what_is_said_belongs_into_the_class() -> None:
     with pytest.raises(TypeError, match="sends is said in the class"):
         Sending.as_asgi(sends={})

@@ -156,6 +156,21 @@ async def test_too_large_a_query_is_refused_unread(query: str, layer: LocalChann
     assert asked == []
 
 
+@override_settings(ARCLY_CHANNELS={"RATE_LIMIT": {"EVENTS": 1, "BURST": 2}})
+async def test_rooms_of_the_url_count_against_the_rate(layer: LocalChannelLayer) -> None:
+    asked: list[str] = []
+
+    class Feed(EventStream):
+        async def may_join(self, room: str) -> None:
+            asked.append(room)
+
+    async with listening(Feed.as_asgi(), "room=a&room=b&room=c") as listener:
+        frames = [await listener.receive() for _ in range(4)]
+        assert [each["event"] for each in frames[1:]] == ["gateway:joined"] * 2 + ["error"]
+        assert frames[3]["data"]["code"] == "rate_limited"
+        assert (frames[3]["ref"], asked) == (3, ["a", "b"])
+
+
 async def test_room_of_a_url_that_is_none_is_no_error_of_the_server(
     layer: LocalChannelLayer,
 ) -> None:
