@@ -15,11 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticSerializationError, SchemaError
 from typing_extensions import TypedDict
 
-from arcly_channels.exceptions import (
-    Detail,
-    InvalidPayload,
-    PayloadMismatch,
-)
+from arcly_channels.exceptions import Detail, InvalidPayload, PayloadMismatch
 from arcly_channels.gateway.readable import hashes_numbers, problem_of
 from arcly_channels.wire.blame import cut, step
 from arcly_channels.wire.envelope import Event, Frame
